@@ -1,0 +1,1 @@
+"""Hybrid surrogates of molecular dynamics: physically recurrent neural networks with MD cells."""
