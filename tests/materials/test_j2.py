@@ -1,0 +1,149 @@
+"""J2 plasticity against closed forms of pure shear and uniaxial stress; its tangent against differences."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from prnn_md.materials import J2
+
+SHEAR = torch.tensor([0, 0, 0, 0, 0, math.sqrt(2)], dtype=torch.float64)  # tensor component xy of one
+LINEAR: dict[str, Any] = {
+    "youngs_modulus": 50.0,
+    "poissons_ratio": 0.25,
+    "yield_stress": 1.5,
+    "hardening_modulus": 3.0,
+}
+VOCE = LINEAR | {"saturation_stress": 0.6, "saturation_rate": 40.0}
+SOFTENING = LINEAR | {"hardening_modulus": 0.5, "saturation_stress": -0.5, "saturation_rate": 20.0}
+MODELS = pytest.mark.parametrize("constants", [LINEAR, VOCE, SOFTENING], ids=["linear", "voce", "softening"])
+
+
+def random_path(paths: int, points: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(7)
+    steps = 0.02 * torch.randn(paths, points - 1, 6, dtype=torch.float64, generator=generator)
+    return torch.cat([steps.new_zeros(paths, 1, 6), steps.cumsum(1)], 1)
+
+
+def shear_stress(cell: J2, amounts: list[float]) -> list[float]:
+    strains = torch.tensor(amounts, dtype=torch.float64)[:, None] * SHEAR
+    stresses, _ = cell.rollout(strains, torch.arange(float(len(amounts))))
+    assert stresses[:, :5].abs().max() < 1e-12
+    return (stresses[:, 5] / math.sqrt(2)).tolist()
+
+
+def test_pure_shear_loads_unloads_and_yields_again_on_the_other_side() -> None:
+    """In pure shear tau_y = sigma_y / sqrt 3, and the slope beyond it is G H / (3 G + H)."""
+    shear, hardening = 20.0, 3.0
+    ratio = 3 * shear / (3 * shear + hardening)
+    gamma_y = 1.5 / math.sqrt(3) / shear
+    tau_top = shear * gamma_y + shear * (1 - ratio) * (0.12 - gamma_y)
+    gamma_turn = 0.12 - 2 * tau_top / shear
+    tau_end = -tau_top - shear * (1 - ratio) * (gamma_turn + 0.1)
+    amounts = [gamma / 2 for gamma in (0.0, gamma_y, 0.12, 0.06, gamma_turn, -0.1)]
+    expected = [0.0, shear * gamma_y, tau_top, tau_top - shear * 0.06, -tau_top, tau_end]
+    assert shear_stress(J2(**LINEAR), amounts) == pytest.approx(expected, abs=1e-12)
+
+
+@MODELS
+def test_uniaxial_stress_follows_the_hardening_law(constants: dict[str, Any]) -> None:
+    """With sigma = sigma_y(p): E_xx = sigma/E + p and E_yy = -nu sigma/E - p/2, lateral stress free."""
+    cell = J2(**constants)
+    plastic = torch.linspace(0.001, 0.2, 40, dtype=torch.float64)
+    saturation = constants.get("saturation_stress", 0.0) * (
+        1 - torch.exp(-constants.get("saturation_rate", 0) * plastic)
+    )
+    stress = 1.5 + constants["hardening_modulus"] * plastic + saturation
+    axial, lateral = stress / 50.0 + plastic, -0.25 * stress / 50.0 - plastic / 2
+    zero = torch.zeros_like(axial)
+    strains = torch.stack([axial, lateral, lateral, zero, zero, zero], -1)
+    stresses, state = cell.rollout(strains, torch.arange(40.0))
+    torch.testing.assert_close(stresses[:, 0], stress, rtol=1e-11, atol=1e-11)
+    assert stresses[:, 1:].abs().max() < 1e-11
+    assert state.accumulated.item() == pytest.approx(0.2)
+
+
+@MODELS
+def test_proportional_loading_does_not_depend_on_the_number_of_steps(constants: dict[str, Any]) -> None:
+    direction = torch.tensor([0.05, -0.02, 0.01, 0.03, -0.06, 0.04], dtype=torch.float64)
+    ends = []
+    for steps in (1, 2, 17):
+        strains = torch.linspace(0, 1, steps + 1, dtype=torch.float64)[:, None] * direction
+        stresses, state = J2(**constants).rollout(strains, torch.arange(steps + 1.0))
+        ends.append(torch.cat([stresses[-1], state.plastic_strain, state.accumulated[None]]))
+    torch.testing.assert_close(ends[0], ends[1])
+    torch.testing.assert_close(ends[0], ends[2])
+
+
+@MODELS
+def test_stress_stays_on_or_inside_the_yield_surface(constants: dict[str, Any]) -> None:
+    cell = J2(**constants)
+    state = cell.initial_state((5,))
+    for strain in random_path(5, 20).unbind(1):
+        before = state.accumulated
+        stress, state = cell(strain, 1.0, state)
+        deviator = stress - stress[:, :3].mean(-1, keepdim=True) * torch.tensor([1.0, 1, 1, 0, 0, 0])
+        mises = math.sqrt(1.5) * deviator.norm(dim=-1)
+        plastic = state.accumulated > before
+        torch.testing.assert_close(mises[plastic], cell.strength(state.accumulated)[plastic])
+        assert (mises <= cell.strength(state.accumulated) + 1e-12).all()
+    assert state.plastic_strain[:, :3].sum(-1).abs().max() < 1e-15
+    assert bool((state.accumulated > 0).all())
+
+
+@MODELS
+def test_consistent_tangent_agrees_with_central_differences(constants: dict[str, Any]) -> None:
+    cell, path, step = J2(**constants), random_path(5, 12), 1e-6
+    _, state = cell.rollout(path[:, :-1], torch.arange(11.0))
+    strain = path[:, -1]
+    _, tangent, _ = cell.stress_and_tangent(strain, 1.0, state)
+    basis = step * torch.eye(6, dtype=torch.float64)
+    columns = [(cell(strain + e, 1.0, state)[0] - cell(strain - e, 1.0, state)[0]) / 2 / step for e in basis]
+    assert (tangent - torch.stack(columns, -1)).norm() < 1e-7 * tangent.norm()
+    torch.testing.assert_close(tangent, tangent.transpose(-1, -2))
+
+
+def test_tangent_of_the_undeformed_material_is_elastic() -> None:
+    cell = J2(**LINEAR)
+    _, tangent, _ = cell.stress_and_tangent(
+        torch.zeros(3, 6, dtype=torch.float64), 1.0, cell.initial_state((3,))
+    )
+    torch.testing.assert_close(tangent, cell.stiffness.expand(3, 6, 6))
+
+
+@MODELS
+def test_gradient_through_a_history_agrees_with_central_differences(constants: dict[str, Any]) -> None:
+    cell = J2(**constants)
+    path = random_path(1, 8)[0].requires_grad_(True)
+    assert torch.autograd.gradcheck(lambda strains: cell.rollout(strains, torch.arange(8.0))[0], path)
+
+
+def test_failure_is_marked_and_touches_no_other_item() -> None:
+    cell, path = J2(**VOCE, count=2), random_path(3, 6)
+    healthy, _ = cell.rollout(path, torch.arange(6.0))
+    path[1, 2, 0] = math.nan
+    path[2, 4, 0] = math.inf
+    stresses, state = cell.rollout(path, torch.arange(6.0))
+    assert state.failed.tolist() == [False, True, True]
+    torch.testing.assert_close(stresses[0], healthy[0])
+    assert stresses[1, 2:].isnan().all()
+    assert stresses[2, 4:].isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"yield_stress": 0.0}, "yield_stress must be positive, got 0.0"),
+        ({"hardening_modulus": -1.0}, "hardening_modulus must not be negative"),
+        ({"saturation_rate": math.nan}, "saturation_rate must not be negative"),
+        ({"saturation_stress": -2.0}, "saturation_stress = -2.0 is infinite or softens too much"),
+        ({"saturation_stress": math.inf}, "saturation_stress = inf"),
+        ({"saturation_stress": -1.0, "saturation_rate": 100.0}, "softens too much"),
+        ({"poissons_ratio": 0.6}, "poissons_ratio"),
+        ({"units": "bar"}, "units must be one of"),
+    ],
+)
+def test_impossible_constants_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        J2(**options)
