@@ -1,0 +1,122 @@
+"""`prnn-md generate`: build the polymer dataset with LAMMPS, from strain paths to an HDF5 file."""
+
+import argparse
+import shutil
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from prnn_md.data.dataset import StressStrainData, replaced_when_done, write_dataset
+from prnn_md.data.paths import FAMILIES, sample_paths
+from prnn_md.md.force_field import BeadSpring
+from prnn_md.md.library import load_library
+from prnn_md.mechanics import LJ
+from prnn_md.reference.jobs import Job, run_jobs
+from prnn_md.reference.library import build_polymer_library
+from prnn_md.reference.polymer import drive_sample
+from prnn_md.statistics import mean_and_standard_error, stress_scale
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a polymer dataset is made of; paths are per family and split."""
+
+    beads: int = 1000
+    replicas: int = 6
+    train: int = 12
+    valid: int = 4
+    test: int = 8
+    increments: int = 60
+    amplitude: float = 0.12
+    max_trace: float = 0.06
+    force_tolerance: float = 1e-2
+    seed: int = 3
+
+
+def generate(output: Path, recipe: Recipe, processes: int) -> None:
+    """Write the dataset `output`; finished simulations wait in `<output>.parts/`, so that repeating resumes."""
+    parts = output.with_name(output.stem + ".parts")
+    parts.mkdir(parents=True, exist_ok=True)
+    samples = parts / "samples.h5"
+    if not samples.exists():
+        build_polymer_library(samples, recipe.beads, recipe.replicas, recipe.seed, processes)
+    strain, family, split = _strain_paths(recipe)
+    jobs = [
+        Job(parts / f"path{p:03d}-replica{r:02d}.npy", _label, (strain[p].numpy(), samples, r, recipe.force_tolerance))
+        for p in range(len(strain))
+        for r in range(recipe.replicas)
+    ]
+    run_jobs(jobs, processes, f"{output.stem}: labels")
+    stresses = np.stack([np.load(job.output) for job in jobs])
+    replicas = torch.from_numpy(stresses).unflatten(0, (len(strain), recipe.replicas))
+    write_dataset(output, _assemble(output.stem, recipe, strain, family, split, replicas))
+    shutil.rmtree(parts)
+
+
+def _strain_paths(recipe: Recipe) -> tuple[torch.Tensor, tuple[str, ...], tuple[str, ...]]:
+    """Strain paths (paths, T+1, 6), test paths first, with family and split of each."""
+    per_split = {"test": recipe.test, "valid": recipe.valid, "train": recipe.train}
+    total = sum(per_split.values())
+    drawn = {
+        name: sample_paths(name, total, recipe.increments, recipe.seed, recipe.amplitude, recipe.max_trace)
+        for name in FAMILIES
+    }
+    split = [name for name, count in per_split.items() for _ in range(count)]
+    strain = torch.stack([drawn[name][number] for number in range(total) for name in FAMILIES])
+    return strain, tuple(FAMILIES) * total, tuple(name for name in split for _ in FAMILIES)
+
+
+def _label(strain: np.ndarray, samples: Path, replica: int, force_tolerance: float, output: Path) -> None:
+    """Stress of one replica along one strain path (T+1, 6), saved as a NumPy file."""
+    sample = load_library(samples)[0][replica : replica + 1]
+    stress = drive_sample(sample, torch.from_numpy(strain), BeadSpring.from_yaml(), force_tolerance)
+    with replaced_when_done(output) as temporary, temporary.open("wb") as file:
+        np.save(file, stress.numpy())
+
+
+def _assemble(
+    name: str,
+    recipe: Recipe,
+    strain: torch.Tensor,
+    family: tuple[str, ...],
+    split: tuple[str, ...],
+    replicas: torch.Tensor,
+) -> StressStrainData:
+    stress, standard_error = mean_and_standard_error(replicas, dim=1)
+    training = torch.tensor([part == "train" for part in split])
+    provenance = {
+        "what": "bead-spring polymer glass, athermal quasi-static, mean over replicas",
+        "command": f"prnn-md generate --output {name}.h5",
+        "recipe": asdict(recipe),
+        "force_field": asdict(BeadSpring.from_yaml()),
+        "minimiser": "LAMMPS cg, stopped at a largest force of force_tolerance",
+        "lammps": version("lammps"),
+    }
+    return StressStrainData(
+        name=name,
+        strain=strain,
+        stress=stress,
+        standard_error=standard_error,
+        replicas=replicas.float(),
+        times=torch.linspace(0.0, 1.0, recipe.increments + 1, dtype=torch.float64),
+        family=family,
+        split=split,
+        stress_scale=stress_scale(stress[training]),
+        units=LJ.stress,
+        provenance=provenance,
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point of `prnn-md generate`."""
+    parser = argparse.ArgumentParser(prog="prnn-md generate", description=__doc__)
+    parser.add_argument("--output", type=Path, required=True, help="the dataset file to write")
+    parser.add_argument("--processes", type=int, default=1, help="simulations that run side by side")
+    for name, default in asdict(Recipe()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
+    options = vars(parser.parse_args(arguments))
+    output, processes = options.pop("output"), options.pop("processes")
+    generate(output, Recipe(**options), processes)
