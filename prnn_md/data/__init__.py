@@ -1,0 +1,1 @@
+"""Strain paths, datasets of strain and stress, and the DataModule that feeds them to the training."""

@@ -1,0 +1,150 @@
+"""Strain paths from CSV files, and predicted stresses to them, in tensor components.
+
+Columns: E_xx, E_yy, E_zz, E_yz, E_xz, E_xy, the tensor components of the Biot strain E = U - I (shear not
+doubled); optionally `path`, a name that groups rows, and `time`, by default evenly from 0 to 1 along each
+path. The first row of each path is the undeformed state, of zero strain. Predictions add T_xx ... T_xy, the
+Biot stress, likewise in tensor components.
+"""
+
+import csv
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import torch
+from torch import Tensor
+
+from prnn_md.data.dataset import replaced_when_done
+from prnn_md.mechanics import COMPONENTS, mandel_weights, stretch_of
+
+STRAIN_COLUMNS = tuple(f"E_{component}" for component in COMPONENTS)
+STRESS_COLUMNS = tuple(f"T_{component}" for component in COMPONENTS)
+
+
+class StrainCsvError(ValueError):
+    """A CSV file of strain paths that cannot be used; the message names the file, the line and the column."""
+
+
+@dataclass(frozen=True)
+class StrainPath:
+    """One path: its name, times (T+1,) that increase, and Biot strain (T+1, 6) in Mandel notation."""
+
+    name: str
+    times: Tensor
+    strain: Tensor
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    time: float | None
+    strain: list[float]
+
+
+def read_strain_paths(path: str | Path) -> list[StrainPath]:
+    """Read the strain paths of a CSV file, in the order in which they first appear in it.
+
+    Raises StrainCsvError for a file without rows, unknown or missing columns, cells that are not finite
+    numbers, times that do not increase, a first point that is not at zero strain, and stretches I + E that
+    are not positive.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            groups = _read_rows(file)
+        return [_strain_path(name, rows) for name, rows in groups.items()]
+    except StrainCsvError as error:
+        raise StrainCsvError(f"{path}{error}") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise StrainCsvError(f"{path}: not a readable CSV file: {error}") from error
+
+
+def write_stress_paths(path: str | Path, paths: Sequence[StrainPath], stresses: Sequence[Tensor]) -> None:
+    """Write strains and predicted stresses (T+1, 6), Mandel here, as tensor components in a CSV file."""
+    with replaced_when_done(path) as temporary, temporary.open("x", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "time", *STRAIN_COLUMNS, *STRESS_COLUMNS])
+        for item, stress in zip(paths, stresses, strict=True):
+            if stress.shape != item.strain.shape:
+                shapes = f"{tuple(item.strain.shape)} and {tuple(stress.shape)}"
+                raise ValueError(f"Strain and stress of path '{item.name}' have the shapes {shapes}.")
+            values = torch.cat([item.strain, stress.detach().to(item.strain)], -1)
+            values = values / mandel_weights(values).repeat(2)
+            for time, row in zip(item.times.tolist(), values.tolist(), strict=True):
+                writer.writerow([item.name, time, *row])
+
+
+def _read_rows(file: TextIO) -> dict[str, list[_Row]]:
+    lines = csv.reader(file)
+    header = _checked_header([name.strip() for name in next(lines, [])])
+    groups: dict[str, list[_Row]] = {}
+    for cells in lines:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            raise StrainCsvError(f", line {lines.line_num}: {len(cells)} cells for {len(header)} columns.")
+        row = dict(zip(header, cells, strict=True))
+        numbers = {name: _number(row[name], name, lines.line_num) for name in header if name != "path"}
+        strain = [numbers[name] for name in STRAIN_COLUMNS]
+        name = row.get("path", "").strip() or "0"
+        groups.setdefault(name, []).append(_Row(lines.line_num, numbers.get("time"), strain))
+    if not groups:
+        raise StrainCsvError(": it has no rows below the header.")
+    return groups
+
+
+def _checked_header(header: list[str]) -> list[str]:
+    allowed = ("path", "time", *STRAIN_COLUMNS)
+    for name in header:
+        if name not in allowed:
+            near = difflib.get_close_matches(name, allowed, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise StrainCsvError(f", line 1: unknown column '{name}'.{hint} Use {', '.join(allowed)}.")
+        if header.count(name) > 1:
+            raise StrainCsvError(f", line 1: the column '{name}' appears twice.")
+    missing = [name for name in STRAIN_COLUMNS if name not in header]
+    if missing:
+        raise StrainCsvError(f", line 1: missing column {', '.join(missing)}; all six components are needed.")
+    return header
+
+
+def _number(cell: str, column: str, line: int) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise StrainCsvError(f", line {line}, column {column}: '{cell.strip()}' is not a finite number.")
+    return value
+
+
+def _strain_path(name: str, rows: list[_Row]) -> StrainPath:
+    strain = torch.tensor([row.strain for row in rows], dtype=torch.float64)
+    strain = strain * mandel_weights(strain)
+    if len(rows) < 2:
+        raise StrainCsvError(f", line {rows[0].line}: path '{name}' has one point only; give at least two.")
+    for column, value in zip(STRAIN_COLUMNS, rows[0].strain, strict=True):
+        if value != 0.0:
+            raise StrainCsvError(
+                f", line {rows[0].line}, column {column}: path '{name}' starts at {value}, not at zero. "
+                "Put the undeformed state, a row of zeros, before it: materials remember the way."
+            )
+    for row, least in zip(rows, torch.linalg.eigvalsh(stretch_of(strain))[:, 0].tolist(), strict=True):
+        if least <= 0:
+            raise StrainCsvError(f", line {row.line}: I + E has principal value {least:.3g} <= 0.")
+    return StrainPath(name, _times(name, rows), strain)
+
+
+def _times(name: str, rows: list[_Row]) -> Tensor:
+    times = [row.time for row in rows if row.time is not None]
+    if not times:
+        return torch.linspace(0, 1, len(rows), dtype=torch.float64)
+    for row, before, after in zip(rows[1:], times, times[1:], strict=False):
+        if after <= before:
+            raise StrainCsvError(
+                f", line {row.line}, column time: {after} follows {before} on path '{name}'."
+            )
+    return torch.tensor(times, dtype=torch.float64)

@@ -1,0 +1,192 @@
+"""Which paths are chosen, and in which order they come, also across a restart of the training."""
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+from torch import Tensor
+
+from prnn_md.data.datamodule import Batch, EpochShuffle, PathDataModule, balanced_order
+from prnn_md.data.dataset import DatasetError, StressStrainData, write_dataset
+
+FAMILIES = ("random", "unloading", "nonproportional")
+SPLIT = ("train",) * 12 + ("valid",) * 6 + ("test",) * 6
+
+
+def write(path: Path, split: tuple[str, ...] = SPLIT) -> Path:
+    """Every path's strains and stresses carry its own index; families come in blocks, or as a 6:3:3 mix."""
+    count = len(split)
+    number = torch.arange(count, dtype=torch.float64)[:, None, None].expand(count, 3, 6)
+    strain = torch.cat([torch.zeros(count, 1, 6, dtype=torch.float64), number[:, 1:] / 1000], 1)
+    data = StressStrainData(
+        name="numbered",
+        strain=strain,
+        stress=number,
+        standard_error=torch.ones_like(number),
+        replicas=number.float()[:, None].expand(-1, 2, -1, -1),
+        times=torch.arange(3.0, dtype=torch.float64),
+        family=tuple(FAMILIES[(0, 0, 1, 2)[index % 4]] for index in range(count)),
+        split=split,
+        stress_scale=torch.full((6,), 2.0, dtype=torch.float64),
+        units="epsilon/sigma^3",
+    )
+    write_dataset(path, data)
+    return path
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write(tmp_path_factory.mktemp("data") / "numbered.h5"))
+
+
+def families(module: PathDataModule, indices: tuple[int, ...]) -> Counter[str]:
+    return Counter(module.data.family[index] for index in indices)
+
+
+def numbers(batch: Batch) -> list[int]:
+    return [int(value) for value in batch["stress"][:, 0, 0]]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_fewer_training_paths_are_a_subset_of_more(numbered: str, seed: int) -> None:
+    chosen = [PathDataModule(numbered, n_train=n, seed=seed).train_indices for n in (1, 4, 8, 12)]
+    for fewer, more in pairwise(chosen):
+        assert more[: len(fewer)] == fewer
+    assert sorted(chosen[-1]) == list(range(12))
+
+
+def test_training_paths_are_balanced_over_families_while_the_pool_allows(numbered: str) -> None:
+    module = PathDataModule(numbered, n_train=9)
+    assert families(module, module.train_indices[:6]) == dict.fromkeys(FAMILIES, 2)
+    assert families(module, module.train_indices) == dict.fromkeys(FAMILIES, 3)
+
+
+def test_the_seed_chooses_training_paths_and_nothing_else(numbered: str) -> None:
+    modules = [PathDataModule(numbered, n_train=4, n_valid=3, seed=seed) for seed in range(6)]
+    assert len({module.train_indices for module in modules}) > 1
+    assert len({module.valid_indices for module in modules}) == 1
+    assert modules[0].train_indices == PathDataModule(numbered, n_train=4, seed=0).train_indices
+
+
+def test_validation_is_balanced_and_the_test_is_whole(numbered: str) -> None:
+    module = PathDataModule(numbered, n_valid=3)
+    assert families(module, module.valid_indices) == dict.fromkeys(FAMILIES, 1)
+    assert module.test_indices == tuple(range(18, 24))
+
+
+def test_balanced_order_goes_in_turns_and_keeps_the_pools_order() -> None:
+    family = ["b", "a", "a", "b", "b", "c"]
+    assert balanced_order(range(6), family) == [1, 0, 5, 2, 3, 4]
+    assert balanced_order([4, 2], family) == [2, 4]
+
+
+def test_batches_hold_the_chosen_paths(numbered: str) -> None:
+    module = PathDataModule(numbered, n_train=5, batch_size=2)
+    batches = list(module.train_dataloader())
+    assert sorted(index for batch in batches for index in numbers(batch)) == sorted(module.train_indices)
+    assert [len(batch["strain"]) for batch in batches] == [2, 2, 1]
+    for batch in batches:
+        assert {name: tuple(value.shape[1:]) for name, value in batch.items()} == {
+            "strain": (3, 6),
+            "stress": (3, 6),
+            "standard_error": (3, 6),
+            "times": (),
+        }
+        torch.testing.assert_close(batch["strain"][:, 1:] * 1000, batch["stress"][:, 1:])
+        assert batch["strain"].dtype == torch.float64
+    assert [index for batch in module.test_dataloader() for index in numbers(batch)] == list(range(18, 24))
+    assert [index for batch in module.val_dataloader() for index in numbers(batch)] == list(
+        module.valid_indices
+    )
+
+
+def test_properties_describe_the_data(numbered: str) -> None:
+    module = PathDataModule(numbered, n_train=2)
+    assert module.stress_scale.tolist() == [2.0] * 6
+    assert module.units == "epsilon/sigma^3"
+    assert module.family_names == tuple(sorted(FAMILIES))
+    assert module.train_data.stress[:, 0, 0].tolist() == list(module.train_indices)
+    assert len(module.valid_data) == len(module.test_data) == 6
+
+
+def test_order_depends_on_seed_and_epoch_only() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        sampler = EpochShuffle(20, seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    torch.manual_seed(1)
+    first = order(0, 3)
+    torch.manual_seed(2)
+    assert order(0, 3) == first
+    assert sorted(first) == list(range(20))
+    assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+
+
+class Recorder(lightning.LightningModule):
+    """Notes which paths came in which epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
+        self.seen: list[tuple[int, list[int]]] = []
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        self.seen.append((self.current_epoch, numbers(batch)))
+        return (self.weight - batch["stress"].mean()).square()
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Validation between epochs must not disturb the order of the training."""
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def fit(path: str, epochs: int, resume: Path | None = None, save: Path | None = None) -> Recorder:
+    options: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = lightning.Trainer(
+        accelerator="cpu", max_epochs=epochs, enable_model_summary=False, log_every_n_steps=1, **options
+    )
+    module = Recorder()
+    trainer.fit(
+        module, datamodule=PathDataModule(path, batch_size=5, seed=3), ckpt_path=resume, weights_only=True
+    )
+    if save is not None:
+        trainer.save_checkpoint(save)
+    return module
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec")
+def test_a_restart_meets_the_same_batches_as_an_uninterrupted_run(numbered: str, tmp_path: Path) -> None:
+    whole = fit(numbered, 4)
+    first = fit(numbered, 2, save=tmp_path / "two.ckpt")
+    second = fit(numbered, 4, resume=tmp_path / "two.ckpt")
+    assert first.seen + second.seen == whole.seen
+    assert [epoch for epoch, _ in second.seen] == [2, 2, 2, 3, 3, 3]
+    assert whole.seen[0][1] != whole.seen[3][1]
+    assert second.weight.item() == whole.weight.item()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_train": 13}, "n_train must be between 1 and 12, the paths in .*numbered.h5, got 13"),
+        ({"n_train": 0}, "n_train must be between 1 and 12"),
+        ({"n_valid": 7}, "n_valid must be between 1 and 6"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+    ],
+)
+def test_impossible_numbers_are_refused(numbered: str, options: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PathDataModule(numbered, **options)
+
+
+def test_a_dataset_without_a_split_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "no_test.h5", split=("train", "valid"))
+    with pytest.raises(DatasetError, match=r"no_test\.h5: it has no test paths"):
+        PathDataModule(str(path))
