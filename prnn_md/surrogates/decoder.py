@@ -1,0 +1,85 @@
+"""Decoders of a PRNN: the linear homogenisation of the cells' stresses to the macroscopic stress."""
+
+from math import expm1, log
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from prnn_md.surrogates.encoder import gaussian
+
+
+class Decoder(nn.Module):
+    """Macroscopic stress T = sum of D_m T_m with one 6x6 operator D_m per cell, in Mandel notation."""
+
+    def operators(self, matrices: Tensor) -> Tensor:
+        """Operators D_m (cells, 6, 6), given the encoder's localisation matrices A_m (cells, 6, 6)."""
+        raise NotImplementedError
+
+    def weights(self) -> Tensor:
+        """Share (cells,) of each cell's stress in the macroscopic one; at the start 1 / cells each."""
+        raise NotImplementedError
+
+    def forward(self, stresses: Tensor, matrices: Tensor) -> Tensor:
+        """Macroscopic stress (*batch, 6) of the cells' stresses (*batch, cells, 6)."""
+        return torch.einsum("mij,...mj->...i", self.operators(matrices), stresses)
+
+
+class SoftplusDecoder(Decoder):
+    """Dense decoder with positive entries, D_m = softplus(W_m) element by element; it ignores the encoder.
+
+    Starts near the mean: 1 / cells on the diagonals and `off_diagonal` / cells elsewhere, since softplus has
+    no zero; W gets Gaussian noise of deviation `noise`. Work is not conserved: elastic cells yield work
+    around a closed loop of strain, unless the operators happen to be the encoder's transposes.
+
+    Source: M. A. Maia et al., Comput. Methods Appl. Mech. Engrg. 407 (2023) 115934, section 3.
+    """
+
+    def __init__(
+        self, cells: int, generator: torch.Generator, off_diagonal: float = 1e-4, noise: float = 0.0
+    ) -> None:
+        super().__init__()
+        if not off_diagonal > 0:
+            raise ValueError(f"off_diagonal must be positive, as softplus has no zero; got {off_diagonal}.")
+        start = torch.full((6, 6), inverse_softplus(off_diagonal / cells), dtype=torch.float64)
+        start.fill_diagonal_(inverse_softplus(1.0 / cells))
+        self.raw = nn.Parameter(start + gaussian((cells, 6, 6), noise, generator))
+
+    def operators(self, matrices: Tensor) -> Tensor:
+        return softplus(self.raw)
+
+    def weights(self) -> Tensor:
+        return softplus(self.raw).diagonal(dim1=-2, dim2=-1).mean(-1)
+
+
+class HillMandelDecoder(Decoder):
+    """Decoder tied to the encoder by equality of work: D_m = s w_m A_m^T.
+
+    The weights w_m are positive and sum to one (softmax), and s > 0 is a stress scale. Then T . dE equals
+    s sum w_m T_m . dE_m, so that elastic cells make an elastic surrogate with a symmetric tangent. Starts at
+    the mean, the weights' logits with Gaussian noise of deviation `noise`; either part can be kept there.
+    """
+
+    def __init__(
+        self,
+        cells: int,
+        generator: torch.Generator,
+        learn_weights: bool = True,
+        learn_scale: bool = True,
+        noise: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(gaussian((cells,), noise, generator), requires_grad=learn_weights)
+        self.log_scale = nn.Parameter(torch.zeros((), dtype=torch.float64), requires_grad=learn_scale)
+
+    def operators(self, matrices: Tensor) -> Tensor:
+        return self.weights()[:, None, None] * matrices.transpose(-1, -2)
+
+    def weights(self) -> Tensor:
+        """Weights times stress scale s w_m (cells,)."""
+        return self.log_scale.exp() * self.logits.softmax(0)
+
+
+def inverse_softplus(value: float) -> float:
+    """The number x with log(1 + exp(x)) = value > 0."""
+    return log(expm1(value))

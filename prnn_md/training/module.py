@@ -1,0 +1,208 @@
+"""Training of any cell on stress-strain paths, and the weights that it leaves behind."""
+
+from collections.abc import Callable
+from math import sqrt
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from prnn_md.cell import Cell
+from prnn_md.statistics import path_square_errors, path_square_floors, signed_root
+
+SCHEMA_VERSION = 1
+"""Version of what a checkpoint holds; a checkpoint of another version is refused."""
+
+_VERSION_KEY = "prnn_md_schema_version"
+
+Batch = dict[str, Tensor]
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on; the message names epoch and batch."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read or does not fit; the message names the file and what to do."""
+
+
+class SurrogateModule(LightningModule):
+    """Fits the trainable parameters of a cell to stresses along strain paths.
+
+    A batch holds `strain`, `stress` and `standard_error`, each (paths, T+1, 6), and `times`, (T+1,) or
+    (paths, T+1). The loss is the mean square of (predicted - stress) / stress_scale. `optimizer` is called
+    with the parameters, `scheduler` (stepped once per epoch, on `valid/error` where it wants a metric) with
+    the optimiser.
+
+    Logged per epoch for train, valid and test: <split>/error, /floor and /net_error as in
+    `prnn_md.statistics`, and /failed, the number of paths whose state failed. These add nothing to loss and
+    train/error; in validation and test they count as answered by zero stress, so that failing never pays.
+    """
+
+    stress_scale: Tensor
+
+    def __init__(
+        self,
+        cell: Cell,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., Any] | None,
+        stress_scale: Tensor,
+    ) -> None:
+        super().__init__()
+        self.cell = cell
+        self._make_optimizer, self._make_scheduler = optimizer, scheduler
+        self._squares: dict[str, list[tuple[Tensor, Tensor]]] = {"train": [], "valid": [], "test": []}
+        self._failures = dict.fromkeys(self._squares, 0)
+        self._batch = 0
+        self.register_buffer("stress_scale", stress_scale.detach().clone())
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of the paths that did not fail; TrainingError if all did, or if it is not finite."""
+        self._batch = batch_idx
+        reseed(self.cell, self.current_epoch, batch_idx, self.global_rank)
+        predicted, state = self.cell.rollout(batch["strain"], batch["times"])
+        kept = ~state.failed
+        if not bool(kept.any()):
+            raise TrainingError(
+                f"{self._place()}: all {len(kept)} paths failed, nothing is left to learn from."
+            )
+        squares = path_square_errors(predicted[kept], batch["stress"][kept], self.stress_scale)
+        loss = squares.mean()
+        if not bool(loss.isfinite()):
+            raise TrainingError(
+                f"{self._place()}: the loss is {loss.item()}. A lower learning rate may help."
+            )
+        self._collect("train", squares, batch["standard_error"][kept], len(kept) - int(kept.sum()))
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Raises TrainingError for a gradient that is not finite, before it reaches the weights."""
+        for name, parameter in self.named_parameters():
+            if parameter.grad is not None and not bool(parameter.grad.isfinite().all()):
+                raise TrainingError(f"{self._place()}: the gradient of {name} is not finite.")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate("valid", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate("test", batch)
+
+    def on_train_epoch_start(self) -> None:
+        self._forget("train")
+
+    def on_validation_epoch_start(self) -> None:
+        self._forget("valid")
+
+    def on_test_epoch_start(self) -> None:
+        self._forget("test")
+
+    def on_train_epoch_end(self) -> None:
+        self._log_split("train")
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_split("valid")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_split("test")
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimiser of all trainable parameters and its scheduler; ValueError if there are none."""
+        parameters = [parameter for parameter in self.cell.parameters() if parameter.requires_grad]
+        if not parameters:
+            raise ValueError(
+                f"{type(self.cell).__name__} has no trainable parameters: there is nothing to train."
+            )
+        optimizer = self._make_optimizer(parameters)
+        if self._make_scheduler is None:
+            return optimizer
+        scheduler = self._make_scheduler(optimizer)
+        config: dict[str, Any] = {"scheduler": scheduler, "monitor": "valid/error"}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # By epoch, Lightning would step it after the last checkpoint, and a restart would miss that step.
+            config |= {"interval": "step", "frequency": self._batches_per_epoch()}
+        return cast(OptimizerLRScheduler, {"optimizer": optimizer, "lr_scheduler": config})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[_VERSION_KEY] = SCHEMA_VERSION
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Raises CheckpointError for a checkpoint of another schema version."""
+        check_version(checkpoint, "The checkpoint")
+
+    def _evaluate(self, split: str, batch: Batch) -> None:
+        predicted, state = self.cell.rollout(batch["strain"], batch["times"])
+        predicted = torch.where(state.failed[:, None, None], 0.0, predicted)
+        squares = path_square_errors(predicted, batch["stress"], self.stress_scale)
+        self._collect(split, squares, batch["standard_error"], int(state.failed.sum()))
+
+    def _collect(self, split: str, squares: Tensor, standard_error: Tensor, failures: int) -> None:
+        self._squares[split].append((squares.detach(), path_square_floors(standard_error, self.stress_scale)))
+        self._failures[split] += failures
+
+    def _forget(self, split: str) -> None:
+        self._squares[split], self._failures[split] = [], 0
+
+    def _log_split(self, split: str) -> None:
+        errors, floors = (torch.cat(parts).mean().item() for parts in zip(*self._squares[split], strict=True))
+        metrics = {"error": sqrt(errors), "floor": sqrt(floors), "net_error": signed_root(errors - floors)}
+        metrics["failed"] = float(self._failures[split])
+        self.log_dict({f"{split}/{name}": value for name, value in metrics.items()}, sync_dist=True)
+
+    def _batches_per_epoch(self) -> int:
+        _ = self.trainer.estimated_stepping_batches  # makes the trainer read its loaders
+        return int(self.trainer.num_training_batches)
+
+    def _place(self) -> str:
+        return f"Epoch {self.current_epoch}, batch {self._batch}"
+
+
+def reseed(cell: Cell, *numbers: int) -> None:
+    """Let every part of a cell that draws random numbers draw those that belong to its seed and `numbers`."""
+    for part in cell.modules():
+        own = getattr(part, "reseed", None)
+        if callable(own):
+            own(*numbers)
+
+
+def check_version(checkpoint: dict[str, Any], source: str) -> None:
+    """Raises CheckpointError, beginning with `source`, unless the checkpoint has this schema version."""
+    version = checkpoint.get(_VERSION_KEY)
+    if version is None:
+        raise CheckpointError(f"{source} was not written by prnn_md: it has no schema version.")
+    if version != SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{source} has the schema version {version}, and this version of prnn_md reads {SCHEMA_VERSION}: "
+            "use the version of prnn_md that wrote it, or train again."
+        )
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint, read with weights_only=True; CheckpointError if it cannot be used."""
+    if not Path(path).is_file():
+        raise CheckpointError(f"There is no checkpoint {path}.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint (truncated or corrupt?): {error}"
+        ) from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(f"{path} holds {type(checkpoint).__name__}, not a checkpoint.")
+    check_version(checkpoint, str(path))
+    return checkpoint
+
+
+def load_weights(module: SurrogateModule, path: str | Path) -> None:
+    """Give a freshly built module the weights of a checkpoint; CheckpointError if they do not fit it."""
+    weights = read_checkpoint(path)["state_dict"]
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path} does not fit this model; build it from the same run's config. {error}"
+        ) from error

@@ -1,0 +1,56 @@
+"""Decoders against the mean of the stresses and against the equality of work."""
+
+import pytest
+import torch
+
+from prnn_md.surrogates import FreeEncoder, HillMandelDecoder, SoftplusDecoder
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(("decoder", "tolerance"), [(SoftplusDecoder, 1e-3), (HillMandelDecoder, 1e-14)])
+@pytest.mark.parametrize("cells", [1, 32])
+def test_start_is_the_mean(decoder, tolerance, cells):
+    stresses = torch.randn(5, 3, cells, 6, generator=generator(), dtype=torch.float64)
+    identity = torch.eye(6, dtype=torch.float64).expand(cells, 6, 6)
+    stress = decoder(cells=cells, generator=generator())(stresses, identity)
+    assert torch.allclose(stress, stresses.mean(-2), rtol=0, atol=tolerance * stresses.abs().max().item())
+
+
+def test_start_weighs_all_cells_alike():
+    for decoder in (SoftplusDecoder, HillMandelDecoder):
+        weights = decoder(cells=8, generator=generator()).weights()
+        assert torch.allclose(weights, torch.full((8,), 1 / 8, dtype=torch.float64))
+
+
+def test_work_of_hill_mandel_is_the_weighted_work_of_the_cells():
+    matrices = FreeEncoder(cells=4, generator=generator(1), noise=0.5).matrices()
+    decoder = HillMandelDecoder(cells=4, generator=generator(2), noise=1.0)
+    decoder.log_scale.data.fill_(0.3)
+    stresses = torch.randn(10, 4, 6, generator=generator(3), dtype=torch.float64)
+    increments = torch.randn(10, 6, generator=generator(4), dtype=torch.float64)
+    work = (decoder(stresses, matrices) * increments).sum(-1)
+    local = torch.stack([increments @ matrix.T for matrix in matrices], dim=-2)
+    assert torch.allclose(work, (decoder.weights() * (stresses * local).sum(-1)).sum(-1))
+    assert torch.allclose(decoder.weights().sum(), torch.tensor(0.3, dtype=torch.float64).exp())
+    assert (decoder.weights() > 0).all()
+
+
+def test_dense_decoder_stays_positive_and_takes_noise():
+    operators = SoftplusDecoder(cells=2, generator=generator(), noise=3.0).operators(torch.zeros(2, 6, 6))
+    assert (operators > 0).all() and operators.std() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("weights", "scale", "learnt"), [(True, True, 6), (True, False, 5), (False, True, 1)]
+)
+def test_parts_can_be_kept(weights, scale, learnt):
+    decoder = HillMandelDecoder(cells=5, generator=generator(), learn_weights=weights, learn_scale=scale)
+    assert sum(p.numel() for p in decoder.parameters() if p.requires_grad) == learnt
+
+
+def test_softplus_refuses_a_zero_start():
+    with pytest.raises(ValueError, match="off_diagonal"):
+        SoftplusDecoder(cells=2, generator=generator(), off_diagonal=0.0)
