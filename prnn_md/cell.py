@@ -30,7 +30,9 @@ class State:
         for name, entry in entries.items():
             shape = entry.batch_shape if isinstance(entry, State) else entry.shape
             if shape[: failed.dim()] != failed.shape:
-                raise ValueError(f"State entry '{name}' has shape {tuple(shape)}, batch is {tuple(failed.shape)}.")
+                raise ValueError(
+                    f"State entry '{name}' has shape {tuple(shape)}, batch is {tuple(failed.shape)}."
+                )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in self._entries:
@@ -52,7 +54,9 @@ class State:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "State":
         """The state with `function` applied to every tensor of the tree."""
-        entries = {n: e.map(function) if isinstance(e, State) else function(e) for n, e in self._entries.items()}
+        entries = {
+            n: e.map(function) if isinstance(e, State) else function(e) for n, e in self._entries.items()
+        }
         return State(function(self._failed), **entries)
 
     def __getitem__(self, index: Any) -> "State":
@@ -75,7 +79,9 @@ class State:
 
     @staticmethod
     def from_tree(tree: dict[str, Any]) -> "State":
-        entries = {n: State.from_tree(e) if isinstance(e, dict) else e for n, e in tree.items()}
+        entries: dict[str, Any] = {
+            name: State.from_tree(entry) if isinstance(entry, dict) else entry for name, entry in tree.items()
+        }
         return State(**entries)
 
     def save(self, path: str | Path) -> None:
@@ -96,7 +102,7 @@ class State:
         return _combine(states, torch.cat)
 
 
-def _combine(states: Sequence[State], join: Callable[[Sequence[Tensor]], Tensor]) -> State:
+def _combine(states: Sequence[State], join: Callable[[list[Tensor]], Tensor]) -> State:
     def join_trees(trees: Sequence[dict[str, Any]]) -> dict[str, Any]:
         joined: dict[str, Any] = {}
         for name, first in trees[0].items():
@@ -128,10 +134,16 @@ class Cell(nn.Module):
         """Stress (*batch, 6) and state at the end of an increment of length dt, (*batch,) or a number."""
         raise NotImplementedError
 
-    def set_scales(self, strain: Tensor, stress_scale: Tensor) -> None:
-        """Fix input and output scales from training strains (paths, T+1, 6) and the stress scale (6,).
+    def set_scales(self, strain: Tensor, stress_scale: Tensor, times: Tensor | None = None) -> None:
+        """Fix input and output scales from training strains (paths, T+1, 6), their times, and the stress scale (6,).
 
         Only data-driven cells need them; a physical cell has its own.
+        """
+
+    def reseed(self, *numbers: int) -> None:
+        """Draw all random numbers from now on from the cell's own seed and `numbers`, such as epoch and batch.
+
+        Only cells that draw random numbers while they run, such as those with dropout, have anything to do.
         """
 
     def stress_and_tangent(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, Tensor, State]:
@@ -143,7 +155,9 @@ class Cell(nn.Module):
             strain = strain.detach().requires_grad_(True)
             stress, new_state = self(strain, dt, state.detach())
             rows = [
-                torch.autograd.grad(stress[..., i].sum(), strain, retain_graph=True, materialize_grads=True)[0]
+                torch.autograd.grad(stress[..., i].sum(), strain, retain_graph=True, materialize_grads=True)[
+                    0
+                ]
                 for i in range(6)
             ]
         return stress.detach(), torch.stack(rows, dim=-2), new_state.detach()

@@ -56,7 +56,9 @@ def deviatoric_projector(dtype: torch.dtype = torch.float64) -> Tensor:
 def polar_decomposition(deformation_gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Rotation R and right stretch U, both (..., 3, 3), with F = R U; det F > 0 is required."""
     if bool((torch.linalg.det(deformation_gradient) <= 0).any()):
-        raise ValueError("A deformation gradient with det F <= 0 has no polar decomposition into rotation and stretch.")
+        raise ValueError(
+            "A deformation gradient with det F <= 0 has no polar decomposition into rotation and stretch."
+        )
     left, singular, right_t = torch.linalg.svd(deformation_gradient)
     rotation = left @ right_t
     stretch = right_t.transpose(-1, -2) @ (singular.unsqueeze(-1) * right_t)
@@ -159,7 +161,9 @@ class Units:
     def _scale(self, name: str) -> float:
         value = getattr(self, name)
         if value is None:
-            raise ValueError(f"The unit system '{self.stress}' has no {name}: give it to convert to SI units.")
+            raise ValueError(
+                f"The unit system '{self.stress}' has no {name}: give it to convert to SI units."
+            )
         return float(value)
 
 
@@ -168,3 +172,13 @@ LJ = Units("epsilon/sigma^3")
 
 MPA = Units("MPa", length_m=1e-9, energy_joule=1e-21, mass_kg=1.66053906660e-27)
 """Stress in MPa: one zeptojoule per cubic nanometre."""
+
+UNIT_SYSTEMS = {units.stress: units for units in (LJ, MPA)}
+"""The unit systems by the name of their stress."""
+
+
+def unit_system(name: str) -> Units:
+    """The unit system whose stress has this name; ValueError for one that is unknown."""
+    if name not in UNIT_SYSTEMS:
+        raise ValueError(f"units must be one of {', '.join(UNIT_SYSTEMS)}, got '{name}'.")
+    return UNIT_SYSTEMS[name]

@@ -2,7 +2,7 @@
 
 import argparse
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -52,7 +52,9 @@ def generate(output: Path, recipe: Recipe, processes: int) -> None:
     run_jobs(jobs, processes, f"{output.stem}: labels")
     stresses = np.stack([np.load(job.output) for job in jobs])
     replicas = torch.from_numpy(stresses).unflatten(0, (len(strain), recipe.replicas))
-    write_dataset(output, _assemble(output.stem, recipe, strain, family, split, replicas))
+    data = _assemble(output.stem, recipe, strain, family, split, replicas)
+    provenance = {**data.provenance, "samples": load_library(samples)[1]}
+    write_dataset(output, replace(data, provenance=provenance))
     shutil.rmtree(parts)
 
 

@@ -1,16 +1,13 @@
-"""Linear elasticity, isotropic or cubic, and the checks of material constants that all materials share."""
+"""Linear elasticity, isotropic or cubic."""
 
 from collections.abc import Sequence
-from math import isfinite
 
 import torch
 from torch import Tensor
 
 from prnn_md.cell import Cell, Number, State
-from prnn_md.mechanics import LJ, MPA, Units, deviatoric_projector, volumetric_projector
-
-UNIT_SYSTEMS = {units.stress: units for units in (LJ, MPA)}
-"""The unit systems in which material constants can be given, by the name of their stress."""
+from prnn_md.materials.constants import check_positive, checked_count, mark_failures, no_failures
+from prnn_md.mechanics import deviatoric_projector, unit_system, volumetric_projector
 
 
 class Elastic(Cell):
@@ -88,42 +85,3 @@ def cubic_stiffness(c11: float, c12: float, c44: float) -> Tensor:
         )
     stiffness = torch.diag(torch.tensor([c11 - c12] * 3 + [2.0 * c44] * 3, dtype=torch.float64))
     return stiffness + 3 * c12 * volumetric_projector()
-
-
-def unit_system(name: str) -> Units:
-    """The unit system whose stress has this name; ValueError for one that is unknown."""
-    if name not in UNIT_SYSTEMS:
-        raise ValueError(f"units must be one of {', '.join(UNIT_SYSTEMS)}, got '{name}'.")
-    return UNIT_SYSTEMS[name]
-
-
-def checked_count(count: int) -> int:
-    """The number of samples; ValueError below one."""
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}.")
-    return count
-
-
-def check_positive(**constants: float) -> None:
-    """ValueError, with its name, for the first constant that is not positive and finite."""
-    for name, value in constants.items():
-        if not (value > 0 and isfinite(value)):
-            raise ValueError(f"{name} must be positive, got {value}.")
-
-
-def check_not_negative(**constants: float) -> None:
-    """ValueError, with its name, for the first constant that is negative or not finite."""
-    for name, value in constants.items():
-        if not (value >= 0 and isfinite(value)):
-            raise ValueError(f"{name} must not be negative, got {value}.")
-
-
-def no_failures(batch_shape: Sequence[int], like: Tensor, **entries: Tensor) -> State:
-    """A state in which nothing failed yet, on the device of `like`."""
-    return State(torch.zeros(tuple(batch_shape), dtype=torch.bool, device=like.device), **entries)
-
-
-def mark_failures(stress: Tensor, state: State) -> tuple[Tensor, Tensor]:
-    """Stress (*batch, 6), NaN where an item failed before or is not finite now, and the flags (*batch,)."""
-    failed = state.failed | ~stress.isfinite().all(-1)
-    return torch.where(failed.unsqueeze(-1), torch.nan, stress), failed

@@ -7,17 +7,15 @@ import torch
 from torch import Tensor
 
 from prnn_md.cell import Cell, Number, State
-from prnn_md.materials.elastic import (
+from prnn_md.materials.constants import (
     check_not_negative,
     check_positive,
     checked_count,
-    isotropic_moduli,
-    isotropic_stiffness,
     mark_failures,
     no_failures,
-    unit_system,
 )
-from prnn_md.mechanics import deviatoric_projector
+from prnn_md.materials.elastic import isotropic_moduli, isotropic_stiffness
+from prnn_md.mechanics import deviatoric_projector, unit_system
 
 _ITERATIONS = 100
 

@@ -6,15 +6,9 @@ import torch
 from torch import Tensor
 
 from prnn_md.cell import Cell, Number, State
-from prnn_md.materials.elastic import (
-    check_positive,
-    checked_count,
-    isotropic_stiffness,
-    mark_failures,
-    no_failures,
-    unit_system,
-)
-from prnn_md.mechanics import deviatoric_projector
+from prnn_md.materials.constants import check_positive, checked_count, mark_failures, no_failures
+from prnn_md.materials.elastic import isotropic_stiffness
+from prnn_md.mechanics import deviatoric_projector, unit_system
 
 
 class Viscoelastic(Cell):

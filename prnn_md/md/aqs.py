@@ -1,5 +1,6 @@
 """Athermal quasi-static MD cells: the energy minimum follows the strain, and the stress has an exact gradient."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,13 +11,13 @@ import torch
 from torch import Tensor
 
 from prnn_md.cell import Cell, Number, State
-from prnn_md.mechanics import LJ, from_mandel, stretch_of, to_mandel
 from prnn_md.md.derivative import rollout, rollout_adjoint, stiffness_matrices
 from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.minimiser import BROKEN_BOND, CONVERGED, NOT_CONVERGED, NOT_FINITE, SMALL_BOX
 from prnn_md.md.neighbours import excluded_partners
 from prnn_md.md.potential import force_array
 from prnn_md.md.sample import Samples
+from prnn_md.mechanics import LJ, from_mandel, stretch_of, to_mandel
 
 FAILURES = {
     BROKEN_BOND: "a bond broke: the strain step is too large; take smaller increments or a smaller amplitude",
@@ -38,7 +39,7 @@ class AQSCell(Cell):
     `force_tolerance`; the Biot stress of the undeformed cell is subtracted. The derivative of the stress is that of
     the branch on which the cell is (see `prnn_md.md.derivative`); it does not see which plastic events happen.
 
-    `threads` cells are worked on side by side. `on_failure` is "raise", for a CellFailure that names cell, path
+    `threads` cells (by default one per processor) are worked on side by side. `on_failure` is "raise", for a CellFailure that names cell, path
     and increment, or "mask", for NaN stresses from there on and a mark in `state.failed`.
     """
 
@@ -54,7 +55,7 @@ class AQSCell(Cell):
         force_field: BeadSpring,
         force_tolerance: float = 1e-4,
         max_evaluations: int = 20_000,
-        threads: int = 1,
+        threads: int | None = None,
         on_failure: str = "raise",
     ) -> None:
         super().__init__()
@@ -63,7 +64,7 @@ class AQSCell(Cell):
         self.count = len(samples)
         self.force_tolerance = force_tolerance
         self.max_evaluations = max_evaluations
-        self.threads = threads
+        self.threads = threads or len(os.sched_getaffinity(0))
         self.on_failure = on_failure
         self._force = force_array(force_field)
         self._bonds = samples.bonds.numpy()
@@ -71,7 +72,9 @@ class AQSCell(Cell):
         self.register_buffer("sample_box", samples.box)
         self.register_buffer("sample_positions", samples.positions)
         self.register_buffer("residual_stress", torch.zeros(self.count, 6, dtype=torch.float64))
-        self.residual_stress, state = self.rollout(torch.zeros(self.count, 1, 6, dtype=torch.float64), torch.zeros(1))
+        self.residual_stress, state = self.rollout(
+            torch.zeros(self.count, 1, 6, dtype=torch.float64), torch.zeros(1)
+        )
         self.residual_stress = self.residual_stress.squeeze(-2)
         self.sample_positions = state.positions
 
@@ -153,7 +156,9 @@ class AQSCell(Cell):
 
     def _checked_batch(self, batch_shape: Sequence[int]) -> torch.Size:
         if not batch_shape or batch_shape[-1] != self.count:
-            raise ValueError(f"The last batch dimension is the sample, of size {self.count}; got {tuple(batch_shape)}.")
+            raise ValueError(
+                f"The last batch dimension is the sample, of size {self.count}; got {tuple(batch_shape)}."
+            )
         return torch.Size(batch_shape)
 
 

@@ -19,15 +19,6 @@ from prnn_md.md.potential import FAST, separations, stiffness_terms, virial
 
 
 @njit(cache=True, nogil=True)
-def biot_stress(x, stretch, box0, bonds, excluded, p):
-    """Biot stress (3, 3) at positions x (N, 3) in the box U h0."""
-    box = stretch @ box0
-    first, second, images = find_terms(x, box, bonds, excluded, p[3])
-    nominal = virial(x, first, second, images @ box.T, bonds.shape[0], p) @ np.linalg.inv(stretch)
-    return (nominal + nominal.T) * (0.5 / abs(np.linalg.det(box0)))
-
-
-@njit(cache=True, nogil=True)
 def rollout(y, box0, bonds, excluded, p, stretches, tolerance, max_evaluations, stresses, kept):
     """Deform one cell through `stretches` (T, 3, 3), minimising its energy after each affine step.
 
@@ -42,14 +33,16 @@ def rollout(y, box0, bonds, excluded, p, stretches, tolerance, max_evaluations, 
         if face_width(box) < 2.0 * p[3]:
             return SMALL_BOX, t, evaluations
         x = y @ stretch.T
-        status, used = minimise(x, box, bonds, excluded, p, tolerance, max_evaluations)
+        status, used, first, second, images = minimise(x, box, bonds, excluded, p, tolerance, max_evaluations)
         evaluations += used
         if status != CONVERGED:
             return status, t, evaluations
-        stresses[t] = biot_stress(x, stretch, box0, bonds, excluded, p)
+        back = np.linalg.inv(stretch)
+        nominal = virial(x, first, second, images @ box.T, bonds.shape[0], p) @ back
+        stresses[t] = (nominal + nominal.T) * (0.5 / abs(np.linalg.det(box0)))
         if not np.isfinite(stresses[t].sum()):
             return NOT_FINITE, t, evaluations
-        y[:] = x @ np.linalg.inv(stretch).T
+        y[:] = x @ back.T
         if kept.shape[0]:
             kept[t] = x
     return CONVERGED, stretches.shape[0], evaluations

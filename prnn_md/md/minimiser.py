@@ -55,8 +55,9 @@ def descent_direction(gradient, steps, changes, curvatures, stored, newest, dire
 def minimise(x, box, bonds, excluded, p, tolerance, max_evaluations):
     """Move x (N, 3) in place to the energy minimum downhill of it.
 
-    Ends when the root-mean-square force over all components is at most `tolerance`. Returns a status code and
-    the number of force evaluations. `bonds` and `excluded` as in `find_terms`, `p` as from `force_array`.
+    Ends when the root-mean-square force over all components is at most `tolerance`. Returns a status code,
+    the number of force evaluations, and the terms (first, second, images) that were last in use. `bonds` and
+    `excluded` as in `find_terms`, `p` as from `force_array`.
     """
     n3 = x.size
     first, second, images = find_terms(x, box, bonds, excluded, p[3] + SKIN)
@@ -69,7 +70,7 @@ def minimise(x, box, bonds, excluded, p, tolerance, max_evaluations):
     energy = energy_and_forces(x, first, second, shifts, bonds.shape[0], p, forces, work)
     evaluations = 1
     if energy == np.inf:
-        return BROKEN_BOND, evaluations
+        return BROKEN_BOND, evaluations, first, second, images
     new_gradient = forces.reshape(n3)
     gradient = -new_gradient
     direction = np.empty(n3)
@@ -81,9 +82,9 @@ def minimise(x, box, bonds, excluded, p, tolerance, max_evaluations):
     while True:
         square = dot(gradient, gradient)
         if not np.isfinite(square):
-            return NOT_FINITE, evaluations
+            return NOT_FINITE, evaluations, first, second, images
         if square <= tolerance * tolerance * n3:
-            return CONVERGED, evaluations
+            return CONVERGED, evaluations, first, second, images
         descent_direction(gradient, steps, changes, curvatures, stored, newest, direction)
         descent = dot(gradient, direction)
         if descent >= 0.0:
@@ -94,7 +95,7 @@ def minimise(x, box, bonds, excluded, p, tolerance, max_evaluations):
         length = min(1.0, MAX_MOVE / longest)
         while True:
             if evaluations >= max_evaluations or length * longest < 1e-14:
-                return NOT_CONVERGED, evaluations
+                return NOT_CONVERGED, evaluations, first, second, images
             for k in range(n3):
                 flat[k] = start[k] + length * direction[k]
             if largest_square(trial - listed_at) > (0.5 * SKIN) ** 2:

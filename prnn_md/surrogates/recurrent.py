@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prnn_md.cell import Cell, Number, State, time_steps
-from prnn_md.materials.elastic import UNIT_SYSTEMS
-from prnn_md.mechanics import Units
+from prnn_md.mechanics import UNIT_SYSTEMS, Units
 
 _FEATURES = 7
 _GATES = {"gru": 3, "lstm": 4}
@@ -120,7 +119,8 @@ class RecurrentBaseline(Cell):
             ends.append(end)
         stresses = (outputs * readout_mask.unsqueeze(-2)) @ self.readout_weight.T + self.readout_bias
         entries = {
-            n: torch.stack(tensors, -2) for n, tensors in zip(_MEMORY[self.kind], zip(*ends), strict=True)
+            n: torch.stack(tensors, -2)
+            for n, tensors in zip(_MEMORY[self.kind], zip(*ends, strict=True), strict=True)
         }
         if hasattr(state, "masks"):
             entries["masks"] = state.masks

@@ -64,7 +64,7 @@ class SurrogateModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of the paths that did not fail; TrainingError if all did, or if it is not finite."""
         self._batch = batch_idx
-        reseed(self.cell, self.current_epoch, batch_idx, self.global_rank)
+        self.cell.reseed(self.current_epoch, batch_idx, self.global_rank)
         predicted, state = self.cell.rollout(batch["strain"], batch["times"])
         kept = ~state.failed
         if not bool(kept.any()):
@@ -159,14 +159,6 @@ class SurrogateModule(LightningModule):
 
     def _place(self) -> str:
         return f"Epoch {self.current_epoch}, batch {self._batch}"
-
-
-def reseed(cell: Cell, *numbers: int) -> None:
-    """Let every part of a cell that draws random numbers draw those that belong to its seed and `numbers`."""
-    for part in cell.modules():
-        own = getattr(part, "reseed", None)
-        if callable(own):
-            own(*numbers)
 
 
 def check_version(checkpoint: dict[str, Any], source: str) -> None:

@@ -1,0 +1,41 @@
+"""Checks of material constants, and the marking of failed items, that all constitutive cells share."""
+
+from collections.abc import Sequence
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+from prnn_md.cell import State
+
+
+def checked_count(count: int) -> int:
+    """The number of samples; ValueError below one."""
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}.")
+    return count
+
+
+def check_positive(**constants: float) -> None:
+    """ValueError, with its name, for the first constant that is not positive and finite."""
+    for name, value in constants.items():
+        if not (value > 0 and isfinite(value)):
+            raise ValueError(f"{name} must be positive, got {value}.")
+
+
+def check_not_negative(**constants: float) -> None:
+    """ValueError, with its name, for the first constant that is negative or not finite."""
+    for name, value in constants.items():
+        if not (value >= 0 and isfinite(value)):
+            raise ValueError(f"{name} must not be negative, got {value}.")
+
+
+def no_failures(batch_shape: Sequence[int], like: Tensor, **entries: Tensor) -> State:
+    """A state in which nothing failed yet, on the device of `like`."""
+    return State(torch.zeros(tuple(batch_shape), dtype=torch.bool, device=like.device), **entries)
+
+
+def mark_failures(stress: Tensor, state: State) -> tuple[Tensor, Tensor]:
+    """Stress (*batch, 6), NaN where an item failed before or is not finite now, and the flags (*batch,)."""
+    failed = state.failed | ~stress.isfinite().all(-1)
+    return torch.where(failed.unsqueeze(-1), torch.nan, stress), failed
