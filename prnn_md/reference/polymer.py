@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +11,10 @@ import torch
 from torch import Tensor
 
 from prnn_md.md.force_field import BeadSpring
+from prnn_md.md.quench import QuenchProtocol, random_walk_chains
 from prnn_md.md.sample import Samples
 from prnn_md.mechanics import biot_from_cauchy, from_mandel, stretch_of, to_mandel, upper_triangular_box
 from prnn_md.reference.lammps import LammpsError, start_lammps
-
-
-@dataclass(frozen=True)
-class QuenchProtocol:
-    """How a glass is made: soft push-off, melt at constant volume, quench at zero pressure, minimisation.
-
-    Reduced Lennard-Jones units. `melt_time` and `quench_time` in tau; the quench goes linearly from
-    `glass_from` to `glass_to` in temperature.
-    """
-
-    beads_per_chain: int = 20
-    density: float = 0.85
-    melt_temperature: float = 1.0
-    melt_time: float = 1000.0
-    glass_from: float = 0.6
-    glass_to: float = 0.01
-    quench_time: float = 1000.0
-    timestep: float = 0.005
 
 
 def build_sample(
@@ -44,30 +26,13 @@ def build_sample(
         raise LammpsError(
             f"{beads} beads do not make chains of {protocol.beads_per_chain}: choose a multiple."
         )
-    start = random_walk_chains(beads, protocol, seed)
+    start = random_walk_chains(beads, protocol, np.random.default_rng(seed))
     with polymer_in_lammps(start, force_field) as lammps:
         _push_off(lammps, seed)
         _use_glass_potential(lammps, force_field)
         _quench(lammps, protocol, seed)
         _relax_box(lammps)
         return _read_sample(lammps, start.bonds)
-
-
-def random_walk_chains(beads: int, protocol: QuenchProtocol, seed: int) -> Samples:
-    """Freely jointed chains with bond length 0.97 in a cubic box, overlaps and all."""
-    rng = np.random.default_rng(seed)
-    chains = beads // protocol.beads_per_chain
-    edge = (beads / protocol.density) ** (1.0 / 3.0)
-    steps = rng.standard_normal((chains, protocol.beads_per_chain, 3))
-    steps *= 0.97 / np.linalg.norm(steps, axis=-1, keepdims=True)
-    steps[:, 0] = rng.uniform(0.0, edge, (chains, 3))
-    positions = np.cumsum(steps, axis=1).reshape(-1, 3)
-    first = np.array([i for i in range(beads - 1) if (i + 1) % protocol.beads_per_chain])
-    return Samples(
-        positions=torch.from_numpy(positions)[None],
-        box=edge * torch.eye(3, dtype=torch.float64)[None],
-        bonds=torch.from_numpy(np.stack([first, first + 1], axis=1)),
-    )
 
 
 @contextmanager
@@ -191,7 +156,7 @@ def lammps_box(lammps: Any) -> Tensor:
 
 
 def virial_stress(lammps: Any) -> Tensor:
-    """Cauchy stress (6,) without its kinetic part, Mandel, tension positive, in the frame of the LAMMPS box."""
+    """Cauchy stress (6,) without its kinetic part, Mandel, tension positive, in the frame of LAMMPS' box."""
     pressure = lammps.extract_compute("virial", 0, 1)
     xx, yy, zz, xy, xz, yz = (-pressure[i] for i in range(6))
     return to_mandel(torch.tensor([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], dtype=torch.float64))
@@ -202,7 +167,7 @@ def drive_sample(
 ) -> Tensor:
     """Athermal quasi-static Biot stresses (T+1, 6) of one sample along strains (T+1, 6) that start at zero.
 
-    Each increment deforms the box and the positions affinely and minimises by conjugate gradients until no bead
+    Each increment deforms box and positions affinely and minimises by conjugate gradients until no bead
     feels a force above `force_tolerance`. The residual stress of the first point is subtracted.
     """
     stresses = []
@@ -225,7 +190,7 @@ def drive_sample(
 
 
 def _deform(lammps: Any, reference_box: Tensor, strain: Tensor) -> Tensor:
-    """Set the box to (I + E) h0 with positions remapped; returns the rotation Q from LAMMPS' frame to ours."""
+    """Set the box to (I + E) h0 with positions remapped; returns the rotation Q from its frame to ours."""
     frame, box = upper_triangular_box(stretch_of(strain) @ reference_box)
     (xx, xy, xz), (_, yy, yz), (_, _, zz) = box.tolist()
     lammps.command(

@@ -15,7 +15,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from prnn_md.reference.lammps import LammpsError
+
+class JobsFailed(RuntimeError):
+    """Some simulations of a batch failed; those that finished are kept."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Job:
 
 
 def run_jobs(jobs: Sequence[Job], processes: int, title: str) -> None:
-    """Run the jobs whose output is missing; raise LammpsError at the end if some failed, naming each."""
+    """Run the jobs whose output is missing; raise JobsFailed at the end if some failed, naming each."""
     missing = [job for job in jobs if not job.output.exists()]
     failures = []
     columns = (
@@ -49,6 +51,6 @@ def run_jobs(jobs: Sequence[Job], processes: int, title: str) -> None:
                 progress.console.print(f"failed: {failures[-1]}")
             progress.advance(bar)
     if failures:
-        raise LammpsError(
+        raise JobsFailed(
             f"{len(failures)} of {len(jobs)} simulations failed (run again to retry):\n" + "\n".join(failures)
         )

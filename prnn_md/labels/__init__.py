@@ -1,0 +1,1 @@
+"""Expensive simulations as jobs that can be repeated, resumed and spread over processes."""

@@ -1,0 +1,87 @@
+"""Compiled Langevin dynamics of one bead-spring cell, with a barostat, for making melts and glasses."""
+
+import numpy as np
+from numba import njit
+
+from prnn_md.md.minimiser import largest_square
+from prnn_md.md.neighbours import find_terms
+from prnn_md.md.potential import FAST, bond_terms, pair_terms, separations
+
+SKIN = 0.5  # wider than for minimisation, since beads in a melt move far
+EVERY = 10  # steps between two actions of thermostat and barostat
+BULK_MODULUS = 50.0  # of the order of the glass's, epsilon / sigma^3: sets how fast the barostat answers
+
+
+@njit(**FAST)
+def capped_forces(x, first, second, shifts, bonds, p, cap, forces, work):
+    """As `energy_and_forces`, with pairs closer than `cap` pushing as if at `cap`; returns the virial's trace.
+
+    inf tells of a broken bond.
+    """
+    terms = first.size
+    d = work[:3].reshape(terms, 3)
+    r2, slope = work[3], work[4]
+    separations(x, first, second, shifts, d, r2)
+    if bond_terms(r2[:bonds], p, slope[:bonds]) == np.inf:
+        return np.inf
+    for q in range(bonds, terms):
+        r2[q] = max(r2[q], cap * cap)
+    pair_terms(r2[bonds:], p, slope[bonds:])
+    forces[:] = 0.0
+    virial = 0.0
+    for q in range(terms):
+        i, j = first[q], second[q]
+        for a in range(3):
+            f = slope[q] * d[q, a]
+            forces[i, a] += f
+            forces[j, a] -= f
+            virial += f * d[q, a]
+    return virial
+
+
+@njit(**FAST)
+def langevin(x, v, box, bonds, excluded, p, steps, dt, friction, temperatures, pressure_time, cap, rng):
+    """Advance x and v (N, 3), and the box if there is a barostat, in place by `steps` steps of length `dt`.
+
+    BAOAB splitting (Leimkuhler & Matthews, J. Chem. Phys. 138, 174102, 2013) with unit mass, friction and noise
+    acting in every tenth step for ten; the temperature goes linearly between the two `temperatures`. With
+    `pressure_time` > 0 box and positions are scaled towards zero pressure within that time (Berendsen et al.,
+    J. Chem. Phys. 81, 3684, 1984). Returns whether all bonds held.
+    """
+    first, second, images = find_terms(x, box, bonds, excluded, p[3] + SKIN)
+    shifts = images @ box.T
+    work = np.empty((5, first.size))
+    listed_at = x.copy()
+    forces = np.empty_like(x)
+    if capped_forces(x, first, second, shifts, bonds.shape[0], p, cap, forces, work) == np.inf:
+        return False
+    for step in range(steps):
+        acts = step % EVERY == 0
+        temperature = temperatures[0] + (temperatures[1] - temperatures[0]) * step / steps
+        keep = np.exp(-friction * dt * EVERY) if acts else 1.0
+        kick = np.sqrt((1.0 - keep * keep) * temperature)
+        for i in range(x.shape[0]):
+            for a in range(3):
+                speed = v[i, a] + 0.5 * dt * forces[i, a]
+                thermal = keep * speed + kick * rng.standard_normal() if acts else speed
+                x[i, a] += 0.5 * dt * (speed + thermal)
+                v[i, a] = thermal
+        if largest_square(x - listed_at) > (0.5 * SKIN) ** 2:
+            first, second, images = find_terms(x, box, bonds, excluded, p[3] + SKIN)
+            shifts = images @ box.T
+            work = np.empty((5, first.size))
+            listed_at[:] = x
+        virial = capped_forces(x, first, second, shifts, bonds.shape[0], p, cap, forces, work)
+        if virial == np.inf:
+            return False
+        for i in range(x.shape[0]):
+            for a in range(3):
+                v[i, a] += 0.5 * dt * forces[i, a]
+        if pressure_time > 0.0 and acts:
+            pressure = ((v * v).sum() - virial) / (3.0 * abs(np.linalg.det(box)))
+            scale = 1.0 + EVERY * dt / pressure_time * pressure / (3.0 * BULK_MODULUS)
+            x *= scale
+            box *= scale
+            shifts *= scale
+            listed_at *= scale
+    return True
