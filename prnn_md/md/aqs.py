@@ -36,11 +36,12 @@ class AQSCell(Cell):
 
     The last batch dimension is the sample: strains are (*batch, count, 6). After every increment, box and
     positions are deformed affinely and the energy is minimised to a root-mean-square force of
-    `force_tolerance`; the Biot stress of the undeformed cell is subtracted. The derivative of the stress is that of
-    the branch on which the cell is (see `prnn_md.md.derivative`); it does not see which plastic events happen.
+    `force_tolerance`; the Biot stress of the undeformed cell is subtracted. The derivative of the stress is that
+    of the branch on which the cell is (see `prnn_md.md.derivative`); it does not see which plastic events happen.
 
-    `threads` cells (by default one per processor) are worked on side by side. `on_failure` is "raise", for a CellFailure that names cell, path
-    and increment, or "mask", for NaN stresses from there on and a mark in `state.failed`.
+    `threads` cells (by default one per processor) are worked on side by side. `on_failure` is "raise", for a
+    CellFailure that names cell, path and increment, or "mask", for NaN stresses from there on and a mark in
+    `state.failed`.
     """
 
     units = LJ
@@ -92,6 +93,8 @@ class AQSCell(Cell):
     def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Biot stresses (*batch, count, T+1, 6) along strains of the same shape, all cells in one fused call."""
         batch = self._checked_batch(strains.shape[:-2])
+        if strains.device.type != "cpu":
+            raise ValueError("MD cells run on the processor: choose hardware=cpu.")
         state = self.initial_state(batch) if state is None else state
         items = strains.reshape(-1, *strains.shape[-2:])
         positions = state.positions.detach().reshape(items.shape[0], -1, 3).clone()

@@ -166,8 +166,8 @@ def rollout_adjoint(kept, box0, bonds, excluded, p, stretches, stress_gradients,
         g = 0.5 * (stress_gradients[t] + stress_gradients[t].T)
         strain_gradients[t] = 0.0
         if np.abs(g).max() > 0.0:
-            if not tangent_times(kept[t], stretches[t], box0, bonds, excluded, p, g, strain_gradients[t]):
-                failed += 1
+            converged = tangent_times(kept[t], stretches[t], box0, bonds, excluded, p, g, strain_gradients[t])
+            failed += 0 if converged else 1
     return failed
 
 

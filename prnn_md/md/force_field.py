@@ -29,7 +29,10 @@ class BeadSpring:
 
     @staticmethod
     def from_yaml(path: str | Path = POLYMER) -> "BeadSpring":
-        """Read a TorchMD force field that has the extra sections `fene` and `switch`, for its only bead type."""
+        """Read a TorchMD force field that has the extra sections `fene` and `switch`, for its only bead type.
+
+        TorchMD keeps parameters in single precision on the way: 1.1 becomes 1.10000002.
+        """
         from torchmd.forcefields.forcefield import ForceField
         from torchmd.parameters import Parameters
 

@@ -60,7 +60,7 @@ def load_library(name: str | Path) -> tuple[Samples, dict[str, Any]]:
             provenance = json.loads(file.attrs["provenance"])
             checksum = str(file.attrs["checksum"])
             arrays = {name: np.asarray(file[name]) for name in ("positions", "box", "bonds")}
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise LibraryError(
             f"{path} is not a readable cell library ({error}): fetch or build it again."
         ) from error

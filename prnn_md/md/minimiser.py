@@ -70,7 +70,8 @@ def minimise(x, box, bonds, excluded, p, tolerance, max_evaluations):
     energy = energy_and_forces(x, first, second, shifts, bonds.shape[0], p, forces, work)
     evaluations = 1
     if energy == np.inf:
-        return BROKEN_BOND, evaluations, first, second, images
+        broken = work[3, : bonds.shape[0]].max() >= p[5] * p[5]
+        return BROKEN_BOND if broken else NOT_FINITE, evaluations, first, second, images
     new_gradient = forces.reshape(n3)
     gradient = -new_gradient
     direction = np.empty(n3)

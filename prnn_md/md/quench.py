@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from prnn_md.mechanics import stretch_of
 from prnn_md.md.aqs import AQSCell
 from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.langevin import langevin
 from prnn_md.md.neighbours import excluded_partners
 from prnn_md.md.potential import force_array
 from prnn_md.md.sample import Samples
+from prnn_md.mechanics import stretch_of
 
 
 class QuenchFailure(RuntimeError):

@@ -1,0 +1,1 @@
+"""The commands: their configuration, the run ledger, figures and comparison; nothing scientific."""

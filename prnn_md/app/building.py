@@ -1,0 +1,89 @@
+"""Builds what a configuration describes: data, cell, module and trainer."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ProgressBar
+from torch import Tensor
+
+from prnn_md.app.composition import PARTS, Config
+from prnn_md.app.metrics_log import RunLogger
+from prnn_md.cell import Cell
+from prnn_md.data.datamodule import PathDataModule
+from prnn_md.training.callbacks import BestCheckpoint
+from prnn_md.training.module import SurrogateModule
+
+
+def build(node: Any, **given: Any) -> Any:
+    """The object that a node with a `_target_` describes, with plain lists and dictionaries inside.
+
+    `given` are further arguments. What goes wrong in the constructor is raised as it is.
+    """
+    try:
+        return instantiate(node, _convert_="all", **given)
+    except InstantiationException as error:
+        raise error.__cause__ or error from None
+
+
+def use_hardware(config: Config) -> None:
+    """Set torch's threads (cells take their own from the configuration), and quieten Lightning about itself."""
+    torch.set_num_threads(config["hardware"]["torch_threads"])
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")  # paths are in memory already
+    warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
+
+
+def build_cell(config: Config) -> Cell:
+    """The model as a cell, with its embedded cells, encoder and decoder where it takes them."""
+    parts = {name: config[name] for name in PARTS if name in config}
+    given = {name: build(node) for name, node in parts.items() if name != "md"}
+    if "md" in parts:
+        given["md"] = {name: build(node) for name, node in parts["md"].items()}
+    cell = build(config["model"], **given)
+    assert isinstance(cell, Cell)
+    return cell
+
+
+def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
+    """The untrained model, scaled by the training data; ValueError where the two speak different units."""
+    cell = build_cell(config)
+    for what, ours, theirs in (
+        ("unit of stress", cell.units.stress, data.units),
+        ("stress measure", cell.stress_measure, data.data.stress_measure),
+    ):
+        if ours != theirs:
+            raise ValueError(f"The model's {what} is {ours}, that of the dataset {data.file} is {theirs}.")
+    cell.set_scales(data.train_data.strain, data.stress_scale)
+    return bare_module(config, cell, data.stress_scale)
+
+
+def bare_module(config: Config, cell: Cell, stress_scale: Tensor) -> SurrogateModule:
+    """The module around a cell, ready to train or to take the weights of a checkpoint."""
+    return SurrogateModule(cell, build(config["optimizer"]), build(config["scheduler"]), stress_scale)
+
+
+def build_trainer(config: Config, folder: Path, loggers: list[RunLogger], best: BestCheckpoint) -> Trainer:
+    """A trainer that keeps the best checkpoint, stops early where asked, and writes into the run folder."""
+    training, hardware = config["training"], config["hardware"]
+    callbacks: list[Callback] = [build(node) for node in config["callbacks"].values()]
+    if training["patience"] is not None:
+        callbacks.append(EarlyStopping(best.monitor, patience=training["patience"], check_finite=False))
+    return Trainer(
+        accelerator=hardware["accelerator"],
+        devices=hardware["devices"],
+        precision=hardware["precision"],
+        max_epochs=training["max_epochs"],
+        gradient_clip_val=training["gradient_clip"],
+        logger=loggers,
+        callbacks=[*callbacks, best],
+        default_root_dir=folder,
+        log_every_n_steps=1,
+        enable_model_summary=False,
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+    )

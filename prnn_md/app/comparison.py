@@ -1,0 +1,59 @@
+"""The closing table: how the models of one run did on the same test paths."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from prnn_md.app.evaluation import errors
+from prnn_md.app.ledger import write_text
+from prnn_md.data.datamodule import PathDataModule
+from prnn_md.data.dataset import StressStrainData
+from prnn_md.statistics import NetError
+
+Row = dict[str, Any]
+"""name, n_train, error, floor, net_error, net_low and net_high, the errors in units of the stress scale."""
+
+
+def row(name: str, n_train: int, judged: NetError) -> Row:
+    return {"name": name, "n_train": n_train, **asdict(judged)}
+
+
+def zero_row(data: StressStrainData) -> Row:
+    """How predicting no stress at all would do."""
+    return row("zero", 0, errors(torch.zeros_like(data.stress), data))
+
+
+def save_comparison(folder: Path, rows: Sequence[Row]) -> None:
+    write_text(folder / "comparison.json", json.dumps(list(rows), indent=2) + "\n")
+
+
+def print_comparison(folder: Path, rows: Sequence[Row], data_line: str) -> None:
+    """Print the table, what it rests on, and the run folder."""
+    table = Table(title="Test errors, relative to the stress scale")
+    for name in ("model", "training paths", "error", "floor", "net error", "95 % interval"):
+        table.add_column(name, justify="left" if name == "model" else "right", no_wrap=True)
+    for entry in rows:
+        numbers = [f"{entry[name]:.3f}" for name in ("error", "floor", "net_error")]
+        interval = f"{entry['net_low']:.3f} to {entry['net_high']:.3f}"
+        table.add_row(entry["name"], str(entry["n_train"]), *numbers, interval)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+    console.print(table)
+    console.print(data_line)
+    console.print(f"Run folder: {folder}", markup=False)
+
+
+def describe_data(data: PathDataModule) -> str:
+    """Which paths trained, stopped and judged the models."""
+    train, valid = (", ".join(map(str, indices)) for indices in (data.train_indices, data.valid_indices))
+    return (
+        f"Training paths: {len(data.train_indices)} ({train}).\n"
+        f"Validation paths: {len(data.valid_indices)} ({valid}), by which every model stops early and keeps its best.\n"
+        f"Test paths: {len(data.test_indices)}; error^2 = floor^2 + net error^2, the floor being the labels' own noise."
+    )

@@ -1,0 +1,99 @@
+"""Composes the configuration from the groups in conf/, fills in the seeds and checks it."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from prnn_md.app.checking import ConfigError, check_fields
+from prnn_md.app.fields import registered_targets
+from prnn_md.app.schema import TrainConfig
+from prnn_md.app.schema_models import Model
+from prnn_md.training.seeding import resolve_seeds
+
+Config = dict[str, Any]
+"""A resolved configuration: plain, checked values without references."""
+
+KEYS = tuple(field.name for field in fields(TrainConfig))
+"""The keys of a configuration, in their order."""
+
+PARTS = ("md", "encoder", "decoder")
+"""Keys that are built and given to the model, where it takes them."""
+
+REFERENCES = ("dynamics",)
+"""Keys that only stand in for a part of others, into which they are copied."""
+
+OmegaConf.register_new_resolver("short_hash", lambda: secrets.token_hex(3), use_cache=True, replace=True)
+
+
+@cache
+def config_dir() -> Path:
+    """The folder of the configuration groups: inside an installed package, else beside it in the repository."""
+    package = Path(__file__).resolve().parents[1]
+    for candidate in (package / "conf", package.parent / "conf"):
+        if (candidate / "train.yaml").is_file():
+            return candidate
+    raise FileNotFoundError(f"No conf/train.yaml in {package} or {package.parent}: install prnn_md again.")
+
+
+@cache
+def groups() -> dict[str, tuple[str, ...]]:
+    """The options of every configuration group, such as {"model": ("gru", "lstm", "prnn"), ...}."""
+    found: dict[str, list[str]] = {}
+    for file in sorted(config_dir().rglob("*.yaml")):
+        name = file.parent.relative_to(config_dir()).as_posix()
+        if name != ".":
+            found.setdefault(name, []).append(file.stem)
+    ordered = sorted(found, key=lambda name: (KEYS.index(name.split("/")[0]), name))
+    return {name: tuple(found[name]) for name in ordered}
+
+
+@contextmanager
+def hydra_ready() -> Iterator[None]:
+    """Within the block compositions share what they have read; inside Hydra's own job nothing is needed."""
+    if GlobalHydra.instance().is_initialized():
+        yield
+    else:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            yield
+
+
+def composed(words: Sequence[str], with_hydra: bool = False) -> DictConfig:
+    """Hydra's composition of the groups with the overrides in `words`; raises HydraException."""
+    with hydra_ready():
+        return compose("train", list(words), return_hydra_config=with_hydra)
+
+
+def resolve(config: DictConfig) -> Config:
+    """The resolved, checked configuration; seeds that are null are derived from `seed`."""
+    plain = _plain(config)
+    check_fields(TrainConfig, plain, only=("seed", "seeds"))
+    seeds = resolve_seeds(plain["seed"], **plain["seeds"])
+    plain = _plain(cast(DictConfig, OmegaConf.merge(config, {"seeds": seeds})))
+    check_fields(TrainConfig, plain)
+    _check_parts(plain)
+    return {name: plain[name] for name in KEYS if name in plain and name not in REFERENCES}
+
+
+def _check_parts(config: Config) -> None:
+    """What a model is given by name must be there, and must not be there for a model that does not take it."""
+    schema = registered_targets(Model)[config["model"]["_target_"]]
+    for name in PARTS:
+        if (name in schema.given) != (config.get(name) is not None):
+            verb = "needs" if name in schema.given else "takes no"
+            raise ConfigError(f"model._target_={schema.target}: this model {verb} '{name}'.")
+
+
+def _plain(config: DictConfig) -> Config:
+    try:
+        return cast(Config, OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,186 @@
+"""The ledger: what a run folder says about its run, from the first moment to the last."""
+
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import yaml
+
+SCHEMA_VERSION = 1
+_PACKAGES = ("prnn_md", "torch", "lightning", "hydra-core", "omegaconf", "numpy", "numba", "h5py", "wandb")
+
+
+class Interrupted(BaseException):
+    """The run was asked to stop, by Ctrl-C or by the scheduler."""
+
+
+class FolderInUse(ValueError):
+    """A run folder that a run cannot continue in."""
+
+
+class Ledger:
+    """The record of one run; a context manager that marks it finished, failed or interrupted at the end.
+
+    Opening the folder of an unfinished run of the same configuration continues it: `resumed` is then true.
+    Raises FolderInUse where the folder holds another, a finished or a living run.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any], overrides: Sequence[str] = ()) -> None:
+        self.folder, self.config = folder, dict(config)
+        before = read_result(folder)
+        self.resumed = before is not None
+        if before is not None:
+            _check_continues(folder, before, self.config)
+        self.result: dict[str, Any] = before or {"started": _now(), "metrics": {}, "wall_s": {}}
+        folder.mkdir(parents=True, exist_ok=True)
+        self._write_texts(overrides)
+        self.record(**_surroundings(), seed=config["seed"], seeds=config["seeds"], label=config["label"])
+
+    def _write_texts(self, overrides: Sequence[str]) -> None:
+        write_text(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
+        write_text(self.folder / "overrides.yaml", yaml.safe_dump(list(overrides), allow_unicode=True))
+
+    def record(self, **entries: Any) -> None:
+        """Merge entries into result.json; dictionaries are merged, everything else replaced."""
+        for name, value in entries.items():
+            if isinstance(value, dict) and isinstance(self.result.get(name), dict):
+                value = {**self.result[name], **value}
+            self.result[name] = value
+        write_text(self.folder / "result.json", json.dumps(self.result, indent=2) + "\n")
+
+    def __enter__(self) -> Self:
+        self.record(status="running", error=None, traceback=None, finished=None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.record(status="finished", finished=_now())
+            return
+        status = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
+        text = "".join(traceback.format_exception(kind, error, trace))
+        self.record(status=status, error=f"{type(error).__name__}: {error}", traceback=text, finished=_now())
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The content of result.json in a run folder, None where there is none."""
+    file = folder / "result.json"
+    if not file.is_file():
+        return None
+    result: dict[str, Any] = json.loads(file.read_text())
+    return result
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within the block SIGTERM and SIGINT raise Interrupted, so that everything is closed and recorded.
+
+    Only the main thread can ask for this; elsewhere nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _check_continues(folder: Path, before: dict[str, Any], config: dict[str, Any]) -> None:
+    if before.get("status") == "finished":
+        raise FolderInUse(f"{folder} holds a finished run.")
+    if before.get("status") == "running" and before.get("host") == socket.gethostname() and _alive(before["process"]):
+        raise FolderInUse(f"{folder} holds a run that is still going on, as process {before['process']}.")
+    other = yaml.safe_load((folder / "config.yaml").read_text())
+    difference = _first_difference(other, config)
+    if difference:
+        raise FolderInUse(f"{folder} holds an unfinished run of another configuration: {difference}.")
+
+
+def _alive(process: int) -> bool:
+    if process == os.getpid():
+        return False
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(process, 0)
+        return True
+    return False
+
+
+def _first_difference(there: Any, here: Any, path: str = "") -> str:
+    if isinstance(there, dict) and isinstance(here, dict):
+        for name in dict.fromkeys([*there, *here]):
+            found = _first_difference(there.get(name), here.get(name), f"{path}.{name}" if path else str(name))
+            if found:
+                return found
+        return ""
+    return "" if there == here else f"{path} is {there} there and {here} here"
+
+
+def _surroundings() -> dict[str, Any]:
+    commit, dirty = _commit()
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "commit": commit,
+        "dirty": dirty,
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "command": sys.argv,
+    }
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    """Commit of the checkout that the package runs from, and whether it has changes; None outside a checkout."""
+    place = Path(__file__).resolve().parents[2]
+    if not (place / ".git").exists():
+        return None, None
+    try:
+        commit = _git(place, "rev-parse", "HEAD")
+        return commit, bool(_git(place, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+
+
+def _git(place: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(place), *words], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

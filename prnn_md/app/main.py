@@ -1,0 +1,30 @@
+"""The `prnn-md` command: one word chooses what to do, and only that is imported."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "train": ("prnn_md.app.train", "train a surrogate and compare it with others (as train.py does)"),
+    "predict": ("prnn_md.app.predict", "stress of a trained surrogate along your own strain paths"),
+    "cells": ("prnn_md.app.cells", "build, inspect and preview libraries of MD cells"),
+    "generate": ("prnn_md.app.generate", "make reference data with LAMMPS"),
+}
+"""Name of each command, the module whose `main(words)` runs it and returns the exit code, and what it does."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command with the rest of the words; returns its exit code."""
+    words = sys.argv[1:] if words is None else list(words)
+    listed = "\n".join(f"  {name:<10}{help}" for name, (_, help) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="prnn-md",
+        description="Surrogates of molecular dynamics with MD cells inside.",
+        epilog=f"commands:\n{listed}\n\n`prnn-md <command> --help` says more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="command", help="one of the commands below")
+    command = parser.parse_args(words[:1]).command
+    module = importlib.import_module(COMMANDS[command][0])
+    return int(module.main(words[1:]) or 0)

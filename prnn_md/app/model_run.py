@@ -1,0 +1,147 @@
+"""One model of a run: judged untrained, fitted, judged again, drawn, and recorded in its folder."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from torch import Tensor
+
+from prnn_md.app.building import build, build_module, build_trainer
+from prnn_md.app.comparison import Row, row
+from prnn_md.app.composition import Config
+from prnn_md.app.evaluation import errors, predicted_stress, remembered
+from prnn_md.app.figures import draw_all
+from prnn_md.app.ledger import Ledger
+from prnn_md.app.metrics_log import MetricsLog, RunLogger, read_metrics
+from prnn_md.app.predictions import Predictions
+from prnn_md.data.datamodule import PathDataModule
+from prnn_md.statistics import noise_floor
+from prnn_md.surrogates import PRNN
+from prnn_md.training.callbacks import UNTRAINED, BestCheckpoint
+from prnn_md.training.module import SurrogateModule, load_weights
+
+
+def train_and_judge(config: Config, data: PathDataModule, ledger: Ledger) -> list[Row]:
+    """The rows of the untrained and the trained model; what an earlier start has done is not done again."""
+    if "rows" not in ledger.result:
+        indices = {"train": data.train_indices, "valid": data.valid_indices, "test": data.test_indices}
+        ledger.record(
+            paths={split: list(found) for split, found in indices.items()},
+            **{f"n_{split}": len(found) for split, found in indices.items()},
+            largest_strain=data.train_data.strain.norm(dim=-1).max().item(),
+        )
+        with _loggers(config, ledger) as loggers:
+            _judge(config, data, ledger, loggers)
+    rows: list[Row] = ledger.result["rows"]
+    return rows
+
+
+def _judge(config: Config, data: PathDataModule, ledger: Ledger, loggers: list[RunLogger]) -> None:
+    """Evaluate, fit and evaluate again on the test paths; record, save and draw what comes out."""
+    module = build_module(config, data)
+    trainable = sum(weights.numel() for weights in module.cell.parameters() if weights.requires_grad)
+    ledger.record(trainable_parameters=trainable)
+    with _timed(ledger, "untrained"):
+        file = ledger.folder / "checkpoints" / "untrained_test.pt"
+        untrained, failed = remembered(file, lambda: _on_test(config, module, data, "untrained"))
+    with _timed(ledger, "training"):
+        _fit(config, data, ledger, module, loggers)
+    with _timed(ledger, "test"):
+        trained = untrained
+        if ledger.result["best_epoch"] != UNTRAINED:
+            trained, failed = _on_test(config, module, data, "trained")
+    rows = _record_errors(config, data, ledger, untrained, trained, failed)
+    _save_and_draw(config, data, ledger, module, loggers, (untrained, trained))
+    ledger.record(rows=rows)
+
+
+def _on_test(config: Config, module: SurrogateModule, data: PathDataModule, which: str) -> tuple[Tensor, Tensor]:
+    what = f"{config['label']} {which}, test"
+    return predicted_stress(module.cell, data.test_data, config["dataset"]["batch_size"], what)
+
+
+def _fit(
+    config: Config, data: PathDataModule, ledger: Ledger, module: SurrogateModule, loggers: list[RunLogger]
+) -> None:
+    """Give the module the weights with the least validation error, by training unless that is done already."""
+    best = BestCheckpoint(ledger.folder / "checkpoints")
+    if not ledger.result.get("trained"):
+        trainer = build_trainer(config, ledger.folder, [MetricsLog(ledger.folder), *loggers], best)
+        last = best.last_model_path if Path(best.last_model_path).is_file() else None
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+        valid = data.valid_data
+        metrics = {
+            "valid/error": best.best_score,
+            "valid/floor": noise_floor(valid.standard_error, data.stress_scale),
+        }
+        ledger.record(trained=True, epochs=trainer.current_epoch, best_epoch=best.best_epoch, metrics=metrics)
+    load_weights(module, best.best_model_path)
+
+
+def _record_errors(
+    config: Config, data: PathDataModule, ledger: Ledger, untrained: Tensor, trained: Tensor, failed: Tensor
+) -> list[Row]:
+    test, label = data.test_data, config["label"]
+    before, after = errors(untrained, test), errors(trained, test)
+    metrics = {f"test/{name}": value for name, value in asdict(after).items() if name != "floor"}
+    metrics |= {f"untrained/{name}": value for name, value in asdict(before).items() if name != "floor"}
+    ledger.record(metrics=metrics | {"label/floor": after.floor, "test/failed": float(failed.sum())})
+    return [row(f"{label} untrained", 0, before), row(f"{label} trained", len(data.train_indices), after)]
+
+
+def _save_and_draw(
+    config: Config,
+    data: PathDataModule,
+    ledger: Ledger,
+    module: SurrogateModule,
+    loggers: list[RunLogger],
+    stresses: tuple[Tensor, Tensor],
+) -> None:
+    test = data.test_data
+    predictions = Predictions(
+        label=config["label"],
+        units=data.units,
+        paths=data.test_indices,
+        family=test.family,
+        times=test.times,
+        stress_scale=test.stress_scale,
+        strain=test.strain,
+        stress=test.stress,
+        standard_error=test.standard_error,
+        untrained=stresses[0],
+        trained=stresses[1],
+    )
+    predictions.save(ledger.folder / "predictions.h5")
+    localisation = module.cell.localisation() if isinstance(module.cell, PRNN) else None
+    figures = draw_all(ledger.folder / "figures", predictions, read_metrics(ledger.folder), localisation)
+    for logger in loggers:
+        logger.log_summary(ledger.result["metrics"])
+        logger.log_figures(figures)
+
+
+@contextmanager
+def _loggers(config: Config, ledger: Ledger) -> Iterator[list[RunLogger]]:
+    """The loggers beside metrics.csv, closed whatever happens; the W&B id goes to the ledger."""
+    known = ledger.result.get("wandb_id")
+    loggers: list[RunLogger] = build(config["logger"])(folder=ledger.folder, config=config, run_id=known)
+    ledger.record(wandb_id=next((logger.run_id for logger in loggers if logger.run_id), None))
+    failed = True
+    try:
+        yield loggers
+        failed = False
+    finally:
+        for logger in loggers:
+            logger.close(failed)
+
+
+@contextmanager
+def _timed(ledger: Ledger, name: str) -> Iterator[None]:
+    """Add the time in the block (s) to what earlier starts of the run took."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        before = ledger.result["wall_s"].get(name, 0.0)
+        ledger.record(wall_s={name: round(before + time.monotonic() - started, 3)})

@@ -1,0 +1,131 @@
+"""From the words of a command line to a checked configuration, or to one message that says what is wrong."""
+
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from prnn_md.app.checking import ConfigError, alternatives
+from prnn_md.app.composition import KEYS, Config, composed, config_dir, groups, resolve
+from prnn_md.app.schema import MODEL_KEYS
+
+
+def checked_config(words: Sequence[str]) -> Config:
+    """The resolved configuration of a command line of overrides; raises ConfigError if it cannot be used."""
+    return resolve(checked_composition(words))
+
+
+def checked_composition(words: Sequence[str], with_hydra: bool = False) -> DictConfig:
+    """Hydra's composition; raises ConfigError for a word that is no override, or whose option or key is not there."""
+    overrides = [_parsed(word) for word in words]
+    for override in overrides:
+        if override.key_or_group in groups():
+            _check_option(override)
+    try:
+        return composed(words, with_hydra)
+    except HydraException as error:
+        with suppress(HydraException):
+            _explain(overrides)
+        raise ConfigError(str(error)) from None
+
+
+def comparisons(main: Config) -> dict[str, Config]:
+    """The configurations of the models to compare with, by the name of their folder.
+
+    An entry of `compare` is a model option, and overrides for it in the same text. It shares everything with
+    the main configuration but the model, its parts and its training.
+    """
+    found: dict[str, Config] = {}
+    seeds = [f"seed={main['seed']}", *(f"seeds.{name}={value}" for name, value in main["seeds"].items())]
+    for entry in main["compare"]:
+        option, *words = shlex.split(entry) or [""]
+        try:
+            own = checked_config([f"model={option}", *seeds, *words])
+        except ConfigError as error:
+            raise ConfigError(f"compare: '{entry}': {error}") from None
+        mixed = {key: (own if key in MODEL_KEYS else main).get(key) for key in own | main} | {"compare": []}
+        repeated = sum(known.split("-")[0] == option for known in found)
+        folder = f"{option}-{repeated + 1}" if repeated else option
+        found[folder] = {name: mixed[name] for name in KEYS if mixed.get(name) is not None}
+    return found
+
+
+def _explain(overrides: Sequence[Override]) -> None:
+    """Raises ConfigError for the word that keeps the others from being composed, if it can be told."""
+    choices = [override for override in overrides if override.key_or_group in groups()]
+    _check_places(choices)
+    base = composed([str(override.input_line) for override in choices])
+    for override in overrides:
+        key = override.key_or_group
+        if override not in choices and not override.is_add() and key.split(".")[0] != "hydra":
+            _check_key(override, base)
+
+
+def _parsed(word: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException:
+        raise ConfigError(f"'{word}' is not understood: write key=value or group=option.") from None
+
+
+def _check_option(override: Override) -> None:
+    if override.is_delete() or override.is_sweep_override():
+        return
+    name, value = override.key_or_group, override.value()
+    for option in value if isinstance(value, list) else [value]:
+        if str(option) not in groups()[name]:
+            near = alternatives(str(option), groups()[name], name)
+            raise ConfigError(f"{override.input_line}: there is no such option.\n{near}")
+
+
+def _check_places(choices: Sequence[Override]) -> None:
+    """Raises ConfigError for a choice in a group that the other choices do not bring in."""
+    for override in choices:
+        owners = _owners(override.key_or_group)
+        chosen = _chosen([str(other.input_line) for other in choices if other is not override]) if owners else None
+        if chosen is not None and override.key_or_group not in chosen:
+            beside = {owner.split("=")[0]: None for owner in owners}
+            present = ", ".join(f"{group}={chosen.get(group)}" for group in beside)
+            wrong = f"{override.input_line}: {override.key_or_group} does not exist with {present}."
+            raise ConfigError(f"{wrong}\nIt belongs to {' or '.join(owners)}.")
+
+
+def _chosen(words: Sequence[str]) -> dict[str, Any] | None:
+    """The option of every group that the words lead to, None where they do not compose."""
+    try:
+        return dict(composed(words, with_hydra=True).hydra.runtime.choices)
+    except HydraException:
+        return None
+
+
+def _owners(group: str) -> list[str]:
+    """The options, such as "model=prnn", whose defaults bring in a configuration group."""
+    owners = []
+    for name, options in groups().items():
+        for option in options:
+            content = yaml.safe_load((config_dir() / name / f"{option}.yaml").read_text()) or {}
+            entries = [key for default in content.get("defaults", []) if isinstance(default, dict) for key in default]
+            if group in [entry[1:] if entry.startswith("/") else f"{name}/{entry}" for entry in entries]:
+                owners.append(f"{name}={option}")
+    return owners
+
+
+def _check_key(override: Override, config: Any) -> None:
+    """Every part of a dotted key must be in the configuration; else says what is there."""
+    parts = override.key_or_group.split(".")
+    for depth, part in enumerate(parts):
+        if isinstance(config, DictConfig) and part in config:
+            config = config._get_node(part)
+            continue
+        below = config if isinstance(config, DictConfig) else ()
+        names = [str(name) for name in below if not str(name).startswith("_")]
+        owners = _owners(parts[0]) if depth == 0 and parts[0] in groups() else []
+        near = alternatives(part, names, ".".join(parts[:depth]), is_key=True)
+        hint = f"It belongs to {' or '.join(owners)}." if owners else near
+        raise ConfigError(f"{override.input_line}: there is no such key.\n{hint}")

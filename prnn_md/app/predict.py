@@ -1,0 +1,105 @@
+"""The predict command: what a trained surrogate answers to strain paths in a CSV file."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prnn_md.app.checking import ConfigError, alternatives
+
+_USAGE = """\
+Predict the Biot stress along your own strain paths with a trained surrogate.
+
+  prnn-md predict run=outputs/2026-01-31/12-00-00-abc123 strain=paths.csv [out=stress.csv]
+
+run      folder of a finished run, or of a model it was compared with (<run>/compare/gru)
+strain   CSV file with the columns E_xx, E_yy, E_zz, E_yz, E_xz, E_xy, the tensor components of the Biot strain
+         U - I, and optionally path and time; every path starts at zero strain
+out      CSV file for strain and stress; by default beside the strain file, as <name>_stress.csv
+"""
+_KEYS = ("run", "strain", "out")
+_REQUIRED = ("run", "strain")
+
+
+def main(words: Sequence[str]) -> int:
+    """Predict as the words say; returns the exit code."""
+    if "--help" in words or "-h" in words:
+        print(_USAGE)
+        return 0
+    try:
+        values = _parsed(words)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    strain = Path(values["strain"])
+    out = Path(values["out"]) if "out" in values else strain.with_name(f"{strain.stem}_stress.csv")
+    try:
+        failed = predict(Path(values["run"]), strain, out)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for name in failed:
+        print(f"warning: path '{name}' failed: a cell could not follow it; its stress is nan.", file=sys.stderr)
+    print(f"Stresses: {out}")
+    return 0
+
+
+def _parsed(words: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name not in _KEYS:
+            raise ConfigError(f"{word}: write key=value.\n{alternatives(name, _KEYS)}")
+        values[name] = value
+    missing = [name for name in _REQUIRED if not values.get(name)]
+    if missing:
+        raise ConfigError(f"{missing[0]}= is missing. See `prnn-md predict --help`.")
+    return values
+
+
+def predict(run: Path, strain: Path, out: Path) -> list[str]:
+    """Write the stresses of the run's best model along the paths in `strain` to `out`; returns the failed paths.
+
+    Raises ValueError for a folder that is no finished run, a bad CSV file or checkpoint.
+    """
+    result = _finished(run)
+
+    import torch
+    import yaml
+
+    from prnn_md.app.building import bare_module, build_cell, use_hardware
+    from prnn_md.data.strain_csv import read_strain_paths, write_stress_paths
+    from prnn_md.training.module import load_weights
+
+    paths = read_strain_paths(strain)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    use_hardware(config)
+    module = bare_module(config, build_cell(config), torch.ones(6, dtype=torch.float64))
+    load_weights(module, run / "checkpoints" / "best.ckpt")
+    module.eval()
+    largest = max(path.strain.norm(dim=-1).max().item() for path in paths)
+    if largest > 1.01 * result["largest_strain"]:
+        limit = f"{result['largest_strain']:.3g} of the training paths"
+        print(f"warning: |E| reaches {largest:.3g}, beyond the {limit}.", file=sys.stderr)
+    stresses, failed = [], []
+    with torch.no_grad():
+        for path in paths:
+            stress, state = module.cell.rollout(path.strain[None], path.times)
+            stresses.append(torch.where(state.failed[:, None, None], torch.nan, stress)[0])
+            failed += [path.name] * int(state.failed[0])
+    write_stress_paths(out, paths, stresses)
+    return failed
+
+
+def _finished(run: Path) -> dict[str, Any]:
+    from prnn_md.app.ledger import read_result
+
+    result = read_result(run)
+    if result is None:
+        raise ValueError(f"run={run}: this is no run folder (there is no result.json in it).")
+    if result["status"] != "finished":
+        raise ValueError(
+            f"run={run}: this run is {result['status']}, not finished; "
+            f"repeat its command with hydra.run.dir={run} to finish it."
+        )
+    return result

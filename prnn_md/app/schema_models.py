@@ -1,0 +1,143 @@
+"""Schema of the nodes that build cells: the models, what a PRNN embeds, and its encoders and decoders."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from prnn_md.app.fields import Target, key
+
+StressUnit = Literal["epsilon/sigma^3", "MPa"]
+
+
+@dataclass(kw_only=True)
+class Model(Target):
+    """What is trained."""
+
+
+@dataclass(kw_only=True)
+class PRNNModel(Model):
+    target: ClassVar[str] = "prnn_md.surrogates.PRNN"
+    given: ClassVar[tuple[str, ...]] = ("encoder", "decoder", "md")
+    seed: int = key("seed of the initial encoder and decoder", low=0)
+
+
+@dataclass(kw_only=True)
+class RecurrentModel(Model):
+    target: ClassVar[str] = "prnn_md.surrogates.RecurrentBaseline"
+    kind: Literal["gru", "lstm"] = key("gated recurrent unit or long short-term memory")
+    hidden: int = key("numbers in the hidden state of a layer", low=1)
+    layers: int = key("recurrent layers", low=1)
+    dropout: float = key("variational dropout rate", low=0, high=0.99)
+    seed: int = key("seed of the initial weights and of the dropout", low=0)
+    units: str = key("unit of stress of the data", "epsilon/sigma^3")
+
+
+@dataclass(kw_only=True)
+class Encoder(Target):
+    """From the macroscopic strain to the strain of each cell."""
+
+    partial: ClassVar[bool] = True
+    given: ClassVar[tuple[str, ...]] = ("cells", "generator")
+
+
+@dataclass(kw_only=True)
+class FreeEncoder(Encoder):
+    target: ClassVar[str] = "prnn_md.surrogates.FreeEncoder"
+    noise: float = key("standard deviation of the initial 6x6 blocks around the identity", 0.0, low=0)
+
+
+@dataclass(kw_only=True)
+class AmplifiedRotationEncoder(Encoder):
+    target: ClassVar[str] = "prnn_md.surrogates.AmplifiedRotationEncoder"
+    rotations: bool = key("whether the rotation of each cell is learnt", True)
+    noise: float = key("standard deviation of the initial rotation vectors (rad)", 0.0, low=0)
+
+
+@dataclass(kw_only=True)
+class Decoder(Target):
+    """From the stresses of the cells to the macroscopic stress."""
+
+    partial: ClassVar[bool] = True
+    given: ClassVar[tuple[str, ...]] = ("cells", "generator")
+
+
+@dataclass(kw_only=True)
+class SoftplusDecoder(Decoder):
+    target: ClassVar[str] = "prnn_md.surrogates.SoftplusDecoder"
+    off_diagonal: float = key("initial off-diagonal entries, times the number of cells", 1e-4, above=0)
+    noise: float = key("standard deviation of the initial entries before the softplus", 0.0, low=0)
+
+
+@dataclass(kw_only=True)
+class HillMandelDecoder(Decoder):
+    target: ClassVar[str] = "prnn_md.surrogates.HillMandelDecoder"
+    learn_weights: bool = key("whether the weights of the cells are learnt", True)
+    learn_scale: bool = key("whether the common stress scale is learnt", True)
+    noise: float = key("standard deviation of the initial logits of the weights", 0.0, low=0)
+
+
+@dataclass(kw_only=True)
+class EmbeddedCell(Target):
+    """A cell that a PRNN embeds, `count` samples of it."""
+
+
+@dataclass(kw_only=True)
+class ElasticCell(EmbeddedCell):
+    target: ClassVar[str] = "prnn_md.materials.elastic.Elastic"
+    youngs_modulus: float | None = key("Young's modulus, with poissons_ratio", None, above=0)
+    poissons_ratio: float | None = key("Poisson's ratio", None, above=-1, high=0.5)
+    c11: float | None = key("cubic stiffness c11, with c12 and c44 instead", None, above=0)
+    c12: float | None = key("cubic stiffness c12", None)
+    c44: float | None = key("cubic stiffness c44 (Voigt)", None, above=0)
+    units: StressUnit = key("unit of stress", "epsilon/sigma^3")
+    count: int = key("cells", 1, low=1)
+
+
+@dataclass(kw_only=True)
+class J2Cell(EmbeddedCell):
+    target: ClassVar[str] = "prnn_md.materials.j2.J2"
+    youngs_modulus: float = key("Young's modulus", 50.0, above=0)
+    poissons_ratio: float = key("Poisson's ratio", 0.38, above=-1, high=0.5)
+    yield_stress: float = key("initial yield stress", 1.5, above=0)
+    hardening_modulus: float = key("linear hardening modulus", 1.0, low=0)
+    saturation_stress: float = key("further yield stress at saturation", 0.0)
+    saturation_rate: float = key("rate of saturation over plastic strain", 0.0, low=0)
+    units: StressUnit = key("unit of stress", "epsilon/sigma^3")
+    count: int = key("cells", 1, low=1)
+
+
+@dataclass(kw_only=True)
+class ViscoelasticCell(EmbeddedCell):
+    target: ClassVar[str] = "prnn_md.materials.viscoelastic.Viscoelastic"
+    bulk_modulus: float = key("bulk modulus", 70.0, above=0)
+    shear_modulus: float = key("long-term shear modulus", 4.0, above=0)
+    moduli: list[float] = key("shear modulus of each Maxwell branch", (7.0, 7.0), above=0)
+    relaxation_times: list[float] = key("relaxation time of each branch", (0.05, 0.5), above=0)
+    units: StressUnit = key("unit of stress", "epsilon/sigma^3")
+    count: int = key("cells", 1, low=1)
+
+
+@dataclass(kw_only=True)
+class Dynamics(Target):
+    """How MD cells follow their strain."""
+
+    partial: ClassVar[bool] = True
+    given: ClassVar[tuple[str, ...]] = ("samples", "force_field")
+
+
+@dataclass(kw_only=True)
+class AQS(Dynamics):
+    target: ClassVar[str] = "prnn_md.md.aqs.AQSCell"
+    force_tolerance: float = key("root-mean-square force at which an energy minimum is reached", 1e-4, above=0)
+    max_evaluations: int = key("evaluations of the forces per increment at most", 20_000, low=1)
+    threads: int | None = key("cells that are worked on side by side; null: as many as there are cores", None, low=1)
+    on_failure: Literal["raise", "mask"] = key("whether a cell that fails ends the run or marks its path", "raise")
+
+
+@dataclass(kw_only=True)
+class PolymerCells(EmbeddedCell):
+    target: ClassVar[str] = "prnn_md.md.polymer.polymer_cells"
+    library: str = key('shipped library of cells, "a" or "b", or a file', "a")
+    beads: int = key("beads of a cell", 160, low=1)
+    count: int = key("cells", 32, low=1)
+    seed: int = key("seed of the choice of cells from the library", 0, low=0)
+    dynamics: Dynamics | None = key("how the cells follow their strain", None)

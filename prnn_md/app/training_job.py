@@ -1,0 +1,52 @@
+"""The main job: train a model and those it is compared with, and leave everything in the run folder."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prnn_md.app.building import build, use_hardware
+from prnn_md.app.comparison import Row, describe_data, print_comparison, save_comparison, zero_row
+from prnn_md.app.composition import Config
+from prnn_md.app.ledger import Ledger, interruptible, read_result
+from prnn_md.app.model_run import train_and_judge
+from prnn_md.data.datamodule import PathDataModule
+
+
+def run(config: Config, others: dict[str, Config], folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Train the model of `config` and the `others`, compare them, print the table; returns what result.json holds.
+
+    An unfinished run of the same configuration in the folder is continued. Raises FolderInUse for a folder that
+    holds something else, and whatever went wrong in data, model or training.
+    """
+    with interruptible(), Ledger(folder, config, overrides) as ledger:
+        use_hardware(config)
+        data: PathDataModule = build(config["dataset"])
+        rows = train_and_judge(config, data, ledger)
+        for name, other in others.items():
+            rows = rows + _compared(other, data, folder / "compare" / name)
+        rows = [*rows, zero_row(data.test_data)]
+        save_comparison(folder, rows)
+        ledger.record(description=describe_data(data))
+    print_comparison(folder, rows, ledger.result["description"])
+    return ledger.result
+
+
+def show_finished(folder: Path) -> dict[str, Any]:
+    """Print the table of a finished run again; returns what its result.json holds."""
+    result = read_result(folder)
+    assert result is not None
+    print(f"This run has finished on {result['finished']}; another one needs another folder.")
+    print_comparison(folder, json.loads((folder / "comparison.json").read_text()), result["description"])
+    return result
+
+
+def _compared(config: Config, data: PathDataModule, folder: Path) -> list[Row]:
+    """The rows of a model beside the main one, in a ledger of its own; untrained only where it is physical."""
+    before = read_result(folder)
+    if before is not None and before["status"] == "finished":
+        rows: list[Row] = before["rows"]
+    else:
+        with Ledger(folder, config) as ledger:
+            rows = train_and_judge(config, data, ledger)
+    return [entry for entry in rows if "md" in config or not entry["name"].endswith(" untrained")]

@@ -1,0 +1,79 @@
+"""A tiny dataset of an elastoplastic material, and configurations that train on it within a second."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from prnn_md.app.composition import Config
+from prnn_md.app.overrides import checked_config, comparisons
+from prnn_md.app.training_job import run
+from prnn_md.data.dataset import StressStrainData, write_dataset
+from prnn_md.data.paths import FAMILIES, sample_paths
+from prnn_md.materials.j2 import J2
+from prnn_md.statistics import mean_and_standard_error, stress_scale
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve noisy paths of five increments: two to train, one to validate, one to test of each family."""
+    strain = torch.cat([sample_paths(family, 4, 5, seed=1) for family in FAMILIES])
+    times = torch.linspace(0, 1, 6, dtype=torch.float64)
+    stress, _ = J2(yield_stress=1.0, hardening_modulus=5.0).rollout(strain, times)
+    noise = 0.2 * torch.randn(12, 3, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    replicas = (stress[:, None] + noise).float()
+    replicas[:, :, 0] = 0.0
+    mean, error = mean_and_standard_error(replicas.double(), dim=1)
+    split = ("train", "train", "valid", "test") * 3
+    data = StressStrainData(
+        name="tiny",
+        strain=strain,
+        stress=mean,
+        standard_error=error,
+        replicas=replicas,
+        times=times,
+        family=tuple(family for family in FAMILIES for _ in range(4)),
+        split=split,
+        stress_scale=stress_scale(mean[[name == "train" for name in split]]),
+        units="epsilon/sigma^3",
+    )
+    path = tmp_path_factory.mktemp("data") / "tiny.h5"
+    write_dataset(path, data)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_words(tiny_dataset: Path) -> list[str]:
+    """Overrides of a PRNN of two J2 cells that trains for two epochs on the tiny dataset, without company."""
+    return [
+        "md=j2",
+        "md.j2.count=2",
+        f"dataset.path={tiny_dataset}",
+        "training.max_epochs=2",
+        "callbacks=quiet",
+        "logger=csv",
+        "compare=[]",
+        "hardware.threads=1",
+    ]
+
+
+@pytest.fixture
+def tiny_config(tiny_words: list[str]) -> Callable[..., Config]:
+    return lambda *words: checked_config([*tiny_words, *words])
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than tiny training; one run draws them all."""
+    monkeypatch.setattr("prnn_md.app.model_run.draw_all", lambda *_: {})
+
+
+@pytest.fixture(scope="session")
+def finished_run(tiny_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of the tiny PRNN and a tiny GRU beside it."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    words = [*tiny_words, "compare=['gru training.max_epochs=2 model.hidden=4']"]
+    config = checked_config(words)
+    run(config, comparisons(config), folder, words)
+    return folder

@@ -1,0 +1,48 @@
+"""Predictions along paths: chunked, with failures answered by zero, and kept for a restart."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from prnn_md.app.evaluation import predicted_stress, remembered
+from prnn_md.cell import Cell, State
+from prnn_md.data.dataset import read_dataset
+from prnn_md.materials.j2 import J2
+
+
+class Fragile(J2):
+    """Fails on the second path that it is given."""
+
+    def rollout(self, strains, times, state=None):
+        stresses, state = super().rollout(strains, times, state)
+        failed = torch.zeros(len(strains), dtype=torch.bool)
+        failed[1:2] = True
+        return torch.where(failed[:, None, None], torch.nan, stresses), State(failed)
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 100])
+def test_chunks_do_not_change_the_prediction(chunk: int, tiny_dataset: Path, capsys: pytest.CaptureFixture) -> None:
+    data, cell = read_dataset(tiny_dataset), J2().train()
+    stress, failed = predicted_stress(cell, data, chunk, "J2")
+    torch.testing.assert_close(stress, cell.rollout(data.strain, data.times)[0])
+    assert not failed.any()
+    assert cell.training
+    assert "J2: 12 of 12 paths" in capsys.readouterr().err
+
+
+def test_failed_paths_are_answered_by_zero(tiny_dataset: Path) -> None:
+    data = read_dataset(tiny_dataset).select("test")
+    cell: Cell = Fragile()
+    stress, failed = predicted_stress(cell, data, 3, "fragile")
+    assert failed.tolist() == [False, True, False]
+    assert stress.isfinite().all()
+    assert (stress[1] == 0).all()
+
+
+def test_what_is_remembered_is_not_computed_again(tmp_path: Path) -> None:
+    value = torch.ones(2), torch.zeros(2, dtype=torch.bool)
+    file = tmp_path / "deep" / "value.pt"
+    remembered(file, lambda: value)
+    again = remembered(file, lambda: pytest.fail("computed again"))
+    assert all(torch.equal(old, new) for old, new in zip(value, again, strict=True))

@@ -1,0 +1,106 @@
+"""A run folder says how its run ended, and who may go on in it."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+
+from prnn_md.app.ledger import FolderInUse, Interrupted, Ledger, interruptible, read_result, write_text
+
+CONFIG = {"seed": 3, "seeds": {"data": 1}, "label": "PRNN", "optimizer": {"lr": 0.1}}
+
+
+def test_a_finished_run_is_recorded(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "run", CONFIG, ["seed=3"]) as ledger:
+        assert read_result(ledger.folder)["status"] == "running"
+        ledger.record(metrics={"test/error": 0.5})
+        ledger.record(metrics={"label/floor": 0.1})
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "finished"
+    assert result["error"] is None
+    assert result["metrics"] == {"test/error": 0.5, "label/floor": 0.1}
+    assert result["schema_version"] == 1
+    assert result["seeds"] == {"data": 1}
+    assert result["versions"]["torch"]
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text()) == CONFIG
+    assert yaml.safe_load((tmp_path / "run" / "overrides.yaml").read_text()) == ["seed=3"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(ValueError("a NaN"), "failed"), (KeyboardInterrupt(), "interrupted"), (Interrupted("SIGTERM"), "interrupted")],
+)
+def test_a_crash_leaves_status_and_error(error: BaseException, status: str, tmp_path: Path) -> None:
+    with pytest.raises(type(error)), Ledger(tmp_path, CONFIG):
+        raise error
+    result = read_result(tmp_path)
+    assert result["status"] == status
+    assert result["error"] == f"{type(error).__name__}: {error}"
+    assert "test_ledger.py" in result["traceback"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_interrupt_and_handlers_come_back(number: int, tmp_path: Path) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted), interruptible(), Ledger(tmp_path, CONFIG):
+        os.kill(os.getpid(), number)
+    assert read_result(tmp_path)["error"] == f"Interrupted: {signal.Signals(number).name}"
+    assert signal.getsignal(number) is before
+
+
+def test_threads_leave_signals_alone() -> None:
+    seen = []
+
+    def work() -> None:
+        with interruptible():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_an_interrupted_run_is_continued(tmp_path: Path) -> None:
+    first = Ledger(tmp_path, CONFIG)
+    first.record(metrics={"valid/error": 0.3}, trained=True)
+    with pytest.raises(RuntimeError), first:
+        raise RuntimeError
+    with Ledger(tmp_path, CONFIG) as ledger:
+        assert ledger.resumed
+        assert ledger.result["trained"]
+    result = read_result(tmp_path)
+    assert (result["status"], result["error"]) == ("finished", None)
+    assert result["metrics"] == {"valid/error": 0.3}
+
+
+def test_a_finished_run_is_not_continued(tmp_path: Path) -> None:
+    with Ledger(tmp_path, CONFIG):
+        pass
+    with pytest.raises(FolderInUse, match="finished run"):
+        Ledger(tmp_path, CONFIG)
+
+
+def test_another_configuration_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), Ledger(tmp_path, CONFIG):
+        raise RuntimeError
+    with pytest.raises(FolderInUse, match=r"optimizer\.lr is 0\.1 there and 0\.2 here"):
+        Ledger(tmp_path, {**CONFIG, "optimizer": {"lr": 0.2}})
+
+
+def test_a_living_run_is_not_disturbed(tmp_path: Path) -> None:
+    with Ledger(tmp_path, CONFIG) as ledger:
+        ledger.record(process=os.getppid())
+        with pytest.raises(FolderInUse, match=f"process {os.getppid()}"):
+            Ledger(tmp_path, CONFIG)
+
+
+def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "first")
+    with pytest.raises(TypeError):
+        write_text(tmp_path / "a.txt", 3)  # type: ignore[arg-type]
+    assert (tmp_path / "a.txt").read_text() == "first"

@@ -1,0 +1,55 @@
+"""Words on the command line become a checked configuration or one message."""
+
+import pytest
+
+from prnn_md.app.checking import ConfigError
+from prnn_md.app.composition import hydra_ready
+from prnn_md.app.overrides import checked_config, comparisons
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ("md=polymr", ["md=polymr", "no such option", "Did you mean polymer?", "elastic, j2, polymer"]),
+        ("dataset.n_trian=4", ["dataset.n_trian=4", "Did you mean dataset.n_train?", "Allowed in dataset"]),
+        ("modle=gru", ["modle=gru", "no such key", "Did you mean model?"]),
+        ("model=gru md=polymer", ["md=polymer", "does not exist with model=gru", "belongs to model=prnn"]),
+        ("md=j2 md/dynamics=aqs", ["md/dynamics=aqs", "does not exist with md=j2", "belongs to md=polymer"]),
+        ("model=gru encoder.noise=1", ["encoder.noise=1", "belongs to model=prnn"]),
+        ("optimizer.lr=abc", ["optimizer.lr=abc", "a number above 0"]),
+        ("optimizer.lr=-1", ["optimizer.lr=-1", "a number above 0"]),
+        ("+dataset.extra=3", ["dataset.extra=3", "no such key"]),
+        ("~dataset.path", ["dataset.path is missing"]),
+        ("seed=x", ["seed=x", "a whole number at least 0"]),
+        ("dataset.seed=${seeds.modle}", ["dataset.seed", "seeds.modle"]),
+        ("scheduler._target_=torch.optim.SGD", ["scheduler._target_=torch.optim.SGD", "ReduceLROnPlateau"]),
+        ("polymer", ["'polymer' is not understood", "key=value"]),
+        ("md=[", ["'md=[' is not understood"]),
+    ],
+)
+def test_faults_are_named(words: str, parts: list[str]) -> None:
+    with hydra_ready(), pytest.raises(ConfigError) as caught:
+        checked_config(words.split())
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_compared_models_share_data_seeds_and_hardware() -> None:
+    main = checked_config(
+        ["seed=5", "dataset.n_train=8", "optimizer.lr=0.5", "compare=['gru model.hidden=3',lstm,gru]"]
+    )
+    others = comparisons(main)
+    assert list(others) == ["gru", "lstm", "gru-2"]
+    for other in others.values():
+        assert all(other[key] == main[key] for key in ("seed", "seeds", "dataset", "hardware", "logger"))
+        assert other["model"]["seed"] == main["seeds"]["model"]
+        assert other["optimizer"]["lr"] != 0.5
+        assert "md" not in other
+        assert other["compare"] == []
+    assert others["gru"]["model"]["hidden"] == 3
+    assert others["lstm"]["label"] == "LSTM"
+
+
+def test_a_compared_model_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"compare: 'gruu x=1': (.|\n)*Did you mean gru\?"):
+        comparisons(checked_config(["compare=['gruu x=1']"]))

@@ -1,0 +1,85 @@
+"""`prnn-md predict` answers for a user's own strain paths, or says what is missing."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from prnn_md.app.predict import main
+from prnn_md.app.predictions import Predictions
+from prnn_md.data.strain_csv import STRAIN_COLUMNS, STRESS_COLUMNS
+from prnn_md.mechanics import mandel_weights
+
+
+def write_paths(file: Path, strains: torch.Tensor) -> None:
+    """Mandel strains (paths, T+1, 6) as tensor components."""
+    with file.open("w", newline="") as lines:
+        writer = csv.writer(lines)
+        writer.writerow(["path", *STRAIN_COLUMNS])
+        for index, strain in enumerate(strains / mandel_weights(strains)):
+            writer.writerows([index, *row] for row in strain.tolist())
+
+
+def read_stresses(file: Path) -> torch.Tensor:
+    with file.open(newline="") as lines:
+        rows = [[float(row[name]) for name in STRESS_COLUMNS] for row in csv.DictReader(lines)]
+    stress = torch.tensor(rows, dtype=torch.float64)
+    return stress * mandel_weights(stress)
+
+
+@pytest.mark.parametrize("model", ["", "compare/gru"])
+def test_test_paths_get_their_recorded_stress(
+    model: str, finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    recorded = Predictions.load(finished_run / model / "predictions.h5")
+    write_paths(tmp_path / "paths.csv", recorded.strain)
+    assert main([f"run={finished_run / model}", f"strain={tmp_path / 'paths.csv'}"]) == 0
+    out = tmp_path / "paths_stress.csv"
+    assert str(out) in capsys.readouterr().out
+    torch.testing.assert_close(read_stresses(out), recorded.trained.flatten(0, 1))
+
+
+def test_strain_beyond_the_training_paths_is_pointed_out(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    write_paths(tmp_path / "far.csv", torch.tensor([[[0.0] * 6, [0.2, 0, 0, 0, 0, 0]]], dtype=torch.float64))
+    assert main([f"run={finished_run}", f"strain={tmp_path / 'far.csv'}", f"out={tmp_path / 'out.csv'}"]) == 0
+    assert "|E| reaches 0.2, beyond the 0.12" in capsys.readouterr().err
+    assert len(read_stresses(tmp_path / "out.csv")) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["run=nowhere", "strain=a.csv"], 1, "run=nowhere: this is no run folder"),
+        (["rum=nowhere", "strain=a.csv"], 2, "Did you mean run?"),
+        (["run=nowhere"], 2, "strain= is missing"),
+        (["nowhere"], 2, "nowhere: write key=value"),
+    ],
+)
+def test_faulty_words_are_named(words: list[str], code: int, message: str, capsys: pytest.CaptureFixture) -> None:
+    assert main(words) == code
+    assert message in capsys.readouterr().err
+
+
+def test_an_unfinished_run_is_refused(finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    result = json.loads((finished_run / "result.json").read_text())
+    (tmp_path / "result.json").write_text(json.dumps({**result, "status": "interrupted"}))
+    assert main([f"run={tmp_path}", "strain=a.csv"]) == 1
+    assert "interrupted, not finished" in capsys.readouterr().err
+
+
+def test_a_bad_strain_file_and_a_lost_checkpoint_are_named(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "bad.csv").write_text("E_xx\n0\n")
+    assert main([f"run={finished_run}", f"strain={tmp_path / 'bad.csv'}"]) == 1
+    assert "bad.csv" in capsys.readouterr().err
+    write_paths(tmp_path / "good.csv", torch.zeros(1, 2, 6, dtype=torch.float64))
+    shutil.copytree(finished_run, tmp_path / "run", ignore=shutil.ignore_patterns("best.ckpt"))
+    assert main([f"run={tmp_path / 'run'}", f"strain={tmp_path / 'good.csv'}"]) == 1
+    assert "best.ckpt" in capsys.readouterr().err
+    assert not (tmp_path / "good_stress.csv").exists()

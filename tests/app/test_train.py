@@ -1,0 +1,156 @@
+"""The command line itself: quick refusals, folders, exit codes."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from prnn_md.app import train
+from prnn_md.app.ledger import read_result
+
+SCRIPT = Path(__file__).parents[2] / "train.py"
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, str(SCRIPT), *words]
+
+
+def timed(words: list[str], folder: Path) -> tuple[subprocess.CompletedProcess[str], float]:
+    """The finished command, and the processor time (s) that it took, which other work on the machine leaves alone."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command(*words), cwd=folder, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        ("model=prnn md=polymr", "polymer"),
+        ("dataset.n_trian=4", "dataset.n_train"),
+        ("model=gru md=polymer", "model=prnn"),
+        ("optimizer.lr=abc", "a number"),
+    ],
+)
+def test_a_typo_is_answered_at_once(words: str, near: str, tmp_path: Path) -> None:
+    done, seconds = timed(words.split(), tmp_path)
+    assert seconds < 2.0
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert near in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_checking_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from prnn_md.app.train import main; code = main(['optimizer.lr=abc']); "
+        "print(code, {'torch', 'lightning', 'wandb', 'matplotlib', 'h5py', 'numba'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SCRIPT.parent).stdout
+    assert shown.strip() == "2 set()"
+
+
+def test_help_is_quick(tmp_path: Path) -> None:
+    done, seconds = timed(["--help"], tmp_path)
+    assert seconds < 2.0
+    assert done.returncode == 0
+    assert "dataset.n_train=" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_for_a_choice_that_does_not_exist(capsys: pytest.CaptureFixture) -> None:
+    assert train.main(["--help", "model=grru"]) == 2
+    assert "Did you mean gru?" in capsys.readouterr().err
+
+
+def test_runs_from_any_folder_and_stops_on_sigterm(tiny_words: list[str], tmp_path: Path) -> None:
+    """Interrupted in training, it says so in the run folder, under outputs/ of where it was started."""
+    words = [*tiny_words, "training.max_epochs=100000", "training.patience=null"]
+    process = subprocess.Popen(command(*words), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        _wait_for(lambda: list(tmp_path.glob("outputs/*/*/checkpoints/last.ckpt")))
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == train.EXIT_INTERRUPTED
+    assert "interrupted by SIGTERM" in errors
+    (folder,) = tmp_path.glob("outputs/*/*")
+    assert folder.name.count("-") == 3
+    assert str(folder) in errors
+    result = read_result(folder)
+    assert (result["status"], result["error"]) == ("interrupted", "Interrupted: SIGTERM")
+
+
+def _wait_for(condition, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_a_sweep_runs_every_job_in_its_own_folder(tiny_words: list[str], in_folder: Path) -> None:
+    words = ["seed=1,2", "-m", *tiny_words, "training.max_epochs=1"]
+    assert train.main(words) == 0
+    folders = sorted(in_folder.glob("outputs/*/*-sweep/[0-9]"))
+    assert [read_result(folder)["seed"] for folder in folders] == [1, 2]
+    assert "seed=2" in (folders[1] / "overrides.yaml").read_text()
+
+
+def test_a_failure_is_one_message_and_code_1(
+    tiny_words: list[str], in_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = [*tiny_words, "dataset.path=nowhere.h5", "hydra.run.dir=run"]
+    assert train.main(words) == train.EXIT_FAILED
+    errors = capsys.readouterr().err
+    assert "error: There is no dataset 'nowhere.h5'" in errors
+    assert "Traceback" not in errors
+    assert read_result(in_folder / "run")["status"] == "failed"
+
+
+def test_a_bug_shows_its_traceback(
+    tiny_words: list[str], in_folder: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prnn_md.app.training_job.use_hardware", lambda _: 1 / 0)
+    assert train.main([*tiny_words, "hydra.run.dir=run"]) == train.EXIT_FAILED
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_same_command_on_a_finished_run_shows_its_table(
+    finished_run: Path, tiny_words: list[str], in_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    before = (finished_run / "result.json").stat().st_mtime
+    assert train.main([*tiny_words, f"hydra.run.dir={finished_run}"]) == 0
+    assert "This run has finished" in capsys.readouterr().out
+    assert (finished_run / "result.json").stat().st_mtime == before
+
+
+def test_an_unfinished_folder_of_another_run_is_refused(
+    tiny_words: list[str], in_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = [*tiny_words, "hydra.run.dir=run"]
+    assert train.main([*words, "dataset.path=nowhere.h5"]) == train.EXIT_FAILED
+    assert train.main(words) == train.EXIT_CONFIG
+    assert "dataset.path is nowhere.h5 there" in capsys.readouterr().err
+    assert json.loads((in_folder / "run" / "result.json").read_text())["status"] == "failed"
+
+
+def test_sweeps_check_every_job(in_folder: Path, capsys: pytest.CaptureFixture) -> None:
+    assert train.main(["-m", "optimizer.lr=abc,def"]) == train.EXIT_CONFIG
+    assert "optimizer.lr=def: expected a number" in capsys.readouterr().err
+    assert os.environ.get("HYDRA_FULL_ERROR") is None

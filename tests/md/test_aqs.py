@@ -1,0 +1,159 @@
+"""AQS cells: states, exact tangent and gradient, failures."""
+
+import pytest
+import torch
+
+from prnn_md.md.aqs import AQSCell, CellFailure
+from prnn_md.md.energy import tangent as torch_tangent
+from prnn_md.md.force_field import BeadSpring
+from prnn_md.md.library import load_library
+from prnn_md.md.polymer import polymer_cells
+
+DTYPE = torch.float64
+FORCE_FIELD = BeadSpring.from_yaml()
+
+
+def cells(count, tolerance=1e-6, **options):
+    samples = load_library("polymer_80_a")[0][:count]
+    return AQSCell(samples, FORCE_FIELD, force_tolerance=tolerance, **options)
+
+
+def random_path(increments, amplitude, seed=0):
+    """A straight path (T+1, 6) in a random direction, of little volume change."""
+    direction = torch.randn(6, generator=torch.Generator().manual_seed(seed), dtype=DTYPE)
+    direction[:3] -= 0.8 * direction[:3].mean()
+    return torch.linspace(0, amplitude, increments + 1, dtype=DTYPE)[:, None] * direction / direction.norm()
+
+
+def for_cells(path, count):
+    return path.expand(count, *path.shape)
+
+
+def test_undeformed_cell_is_free_of_stress():
+    cell = cells(3)
+    stress, state = cell.rollout(torch.zeros(3, 1, 6, dtype=DTYPE), torch.zeros(1))
+    assert stress.abs().max() == 0
+    assert not state.failed.any()
+
+
+def test_stepping_equals_rollout():
+    cell, path = cells(2), for_cells(random_path(5, 0.04), 2)
+    rolled, end = cell.rollout(path, torch.zeros(6))
+    state = cell.initial_state((2,))
+    for index in range(6):
+        stress, state = cell(path[:, index], 0.0, state)
+        assert torch.allclose(stress, rolled[:, index], atol=1e-12)
+    assert torch.allclose(state.positions, end.positions, atol=1e-12)
+
+
+def test_batches_threads_and_order_change_nothing():
+    cell, one_thread = cells(2, threads=2), cells(2, threads=1)
+    paths = torch.stack([for_cells(random_path(4, 0.03, seed), 2) for seed in range(3)])
+    together, _ = cell.rollout(paths, torch.zeros(5))
+    for index, path in enumerate(paths):
+        assert torch.equal(one_thread.rollout(path, torch.zeros(5))[0], together[index])
+
+
+def test_state_can_be_rolled_back():
+    cell, path = cells(2), for_cells(random_path(6, 0.05), 2)
+    times = torch.zeros(4)
+    _, middle = cell.rollout(path[:, :4], times)
+    snapshot = middle.clone()
+    first, _ = cell.rollout(path[:, 3:], times, middle)
+    again, _ = cell.rollout(path[:, 3:], times, snapshot)
+    assert torch.equal(first, again)
+
+
+def test_tangent_agrees_with_the_torch_definition():
+    cell, path = cells(2, 1e-10), random_path(3, 0.02)
+    state = cell.initial_state((2,))
+    for strain in path:
+        _, tangents, state = cell.stress_and_tangent(strain.expand(2, 6), 0.0, state)
+    for k in range(2):
+        expected = torch_tangent(
+            path[-1], state.positions[k], cell.sample_box[k], torch.from_numpy(cell._bonds), FORCE_FIELD
+        )
+        assert torch.allclose(tangents[k], expected, rtol=1e-8, atol=1e-7)
+
+
+def test_gradient_of_a_rollout_is_the_tangent_at_each_increment():
+    cell, path = cells(2, 1e-9), for_cells(random_path(4, 0.02), 2).clone().requires_grad_()
+    stress, _ = cell.rollout(path, torch.zeros(5))
+    weight = torch.randn(stress.shape, generator=torch.Generator().manual_seed(1), dtype=DTYPE)
+    (stress * weight).sum().backward()
+    state = cell.initial_state((2,))
+    for index in range(5):
+        _, tangents, state = cell.stress_and_tangent(path[:, index], 0.0, state)
+        expected = torch.einsum("kij,ki->kj", tangents, weight[:, index])
+        assert torch.allclose(path.grad[:, index], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_tangent_agrees_with_central_differences_away_from_plastic_events():
+    count, increments, h = 10, 10, 1e-5
+    cell, path = cells(count, 1e-10), random_path(increments, 0.02, seed=3)
+    state = cell.initial_state((count,))
+    compared = 0
+    for index in range(1, increments + 1):
+        strain, before = path[index].expand(count, 6), state
+        _, tangents, state = cell.stress_and_tangent(strain, 0.0, before)
+        assert (tangents - tangents.mT).abs().max() <= 1e-8 * tangents.abs().max()
+        returned = cell(path[index - 1].expand(count, 6), 0.0, state)[1]
+        reversible = (returned.positions - before.positions).abs().amax((-1, -2)) < 1e-5
+        steps = h * torch.eye(6, dtype=DTYPE)[:, None, :]
+        many = before.map(lambda tensor: tensor.expand(6, *tensor.shape))
+        forward, backward = (cell(strain + sign * steps, 0.0, many)[0] for sign in (1, -1))
+        differences = ((forward - backward) / (2 * h)).permute(1, 2, 0)
+        error = (differences - tangents).norm(dim=(-1, -2)) / tangents.norm(dim=(-1, -2))
+        assert (error[reversible] <= 1e-5).all(), (index, error)
+        compared += int(reversible.sum())
+    assert compared >= 0.8 * count * increments
+
+
+def test_broken_bond_names_cell_path_and_increment():
+    strain = torch.zeros(2, 1, 3, 6, dtype=DTYPE)
+    strain[1, 0, 2, 0] = 0.9
+    with pytest.raises(CellFailure, match="MD cell 0, path 1, increment 2: .*bond"):
+        cells(1).rollout(strain, torch.zeros(3))
+
+
+def test_box_below_twice_the_cutoff_names_cell_path_and_increment():
+    strain = torch.zeros(1, 2, 6, dtype=DTYPE)
+    strain[0, 1, 1] = -0.4
+    with pytest.raises(CellFailure, match="MD cell 0, path 0, increment 1: .*twice the cutoff"):
+        cells(1).rollout(strain, torch.zeros(2))
+
+
+def test_minimisation_that_does_not_converge_is_said():
+    cell = cells(1)
+    cell.max_evaluations = 5
+    with pytest.raises(CellFailure, match="increment 1: .*did not converge"):
+        cell.rollout(for_cells(random_path(1, 0.05), 1), torch.zeros(2))
+
+
+def test_masked_failure_is_marked_and_without_gradient():
+    cell = cells(2, on_failure="mask")
+    strain = torch.zeros(2, 3, 6, dtype=DTYPE)
+    strain[:, 1:] = random_path(1, 0.01)[1]
+    strain[1, 2, 0] = 0.9
+    strain.requires_grad_()
+    stress, state = cell.rollout(strain, torch.zeros(3))
+    assert state.failed.tolist() == [False, True]
+    assert stress[1, 2].isnan().all()
+    assert stress[1, :2].isfinite().all()
+    stress.nan_to_num().sum().backward()
+    assert strain.grad.isfinite().all()
+    assert strain.grad[1, 2].abs().max() == 0
+    later, state = cell(strain.detach()[:, 1], 0.0, state)
+    assert later[1].isnan().all()
+    assert later[0].isfinite().all()
+
+
+def test_wrong_number_of_samples_is_refused():
+    with pytest.raises(ValueError, match="of size 2"):
+        cells(2).initial_state((3,))
+
+
+def test_choice_of_cells_depends_on_the_seed_only():
+    first, again, other = (polymer_cells("a", 80, 4, seed) for seed in (1, 1, 2))
+    assert torch.equal(first.sample_box, again.sample_box)
+    assert not torch.equal(first.sample_box, other.sample_box)
