@@ -30,9 +30,7 @@ class State:
         for name, entry in entries.items():
             shape = entry.batch_shape if isinstance(entry, State) else entry.shape
             if shape[: failed.dim()] != failed.shape:
-                raise ValueError(
-                    f"State entry '{name}' has shape {tuple(shape)}, batch is {tuple(failed.shape)}."
-                )
+                raise ValueError(f"State entry '{name}' has shape {tuple(shape)}, batch is {tuple(failed.shape)}.")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in self._entries:
@@ -54,9 +52,7 @@ class State:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "State":
         """The state with `function` applied to every tensor of the tree."""
-        entries = {
-            n: e.map(function) if isinstance(e, State) else function(e) for n, e in self._entries.items()
-        }
+        entries = {n: e.map(function) if isinstance(e, State) else function(e) for n, e in self._entries.items()}
         return State(function(self._failed), **entries)
 
     def __getitem__(self, index: Any) -> "State":
@@ -155,9 +151,7 @@ class Cell(nn.Module):
             strain = strain.detach().requires_grad_(True)
             stress, new_state = self(strain, dt, state.detach())
             rows = [
-                torch.autograd.grad(stress[..., i].sum(), strain, retain_graph=True, materialize_grads=True)[
-                    0
-                ]
+                torch.autograd.grad(stress[..., i].sum(), strain, retain_graph=True, materialize_grads=True)[0]
                 for i in range(6)
             ]
         return stress.detach(), torch.stack(rows, dim=-2), new_state.detach()

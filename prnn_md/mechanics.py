@@ -56,9 +56,7 @@ def deviatoric_projector(dtype: torch.dtype = torch.float64) -> Tensor:
 def polar_decomposition(deformation_gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Rotation R and right stretch U, both (..., 3, 3), with F = R U; det F > 0 is required."""
     if bool((torch.linalg.det(deformation_gradient) <= 0).any()):
-        raise ValueError(
-            "A deformation gradient with det F <= 0 has no polar decomposition into rotation and stretch."
-        )
+        raise ValueError("A deformation gradient with det F <= 0 has no polar decomposition into rotation and stretch.")
     left, singular, right_t = torch.linalg.svd(deformation_gradient)
     rotation = left @ right_t
     stretch = right_t.transpose(-1, -2) @ (singular.unsqueeze(-1) * right_t)
@@ -161,9 +159,7 @@ class Units:
     def _scale(self, name: str) -> float:
         value = getattr(self, name)
         if value is None:
-            raise ValueError(
-                f"The unit system '{self.stress}' has no {name}: give it to convert to SI units."
-            )
+            raise ValueError(f"The unit system '{self.stress}' has no {name}: give it to convert to SI units.")
         return float(value)
 
 

@@ -44,9 +44,7 @@ def files(folder: Path) -> set[str]:
 
 def shipped(folder: Path) -> set[str]:
     """Files of a source folder, without those that a simulation is still writing."""
-    return {
-        name for name in files(folder) if ".parts/" not in name and not name.endswith((".partial", ".tmp"))
-    }
+    return {name for name in files(folder) if ".parts/" not in name and not name.endswith((".partial", ".tmp"))}
 
 
 def test_wheel_holds_the_package_and_the_configuration(unpacked: Path) -> None:
@@ -69,9 +67,7 @@ def test_wheel_holds_nothing_else(unpacked: Path) -> None:
 def test_unpacked_wheel_finds_its_own_configuration(unpacked: Path, tmp_path: Path) -> None:
     line = "from prnn_md.app.composition import config_dir; print(config_dir())"
     environment = os.environ | {"PYTHONPATH": str(unpacked)}
-    done = subprocess.run(
-        [sys.executable, "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert Path(done.stdout.strip()) == unpacked.resolve() / "prnn_md/conf", done.stderr
 
 
@@ -106,9 +102,7 @@ def needed_by(requirement: Requirement) -> list[Requirement]:
     needs = [Requirement(line) for line in distribution(requirement.name).requires or ()]
     extras = ("", *requirement.extras)
     return [
-        need
-        for need in needs
-        if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras)
+        need for need in needs if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras)
     ]
 
 
@@ -126,9 +120,7 @@ def test_everything_that_requirements_bring_is_pinned() -> None:
 
 def test_installed_versions_are_the_pinned_ones() -> None:
     different = {
-        name: version(name).split("+")[0]
-        for name, pin in pins().items()
-        if version(name).split("+")[0] != pin
+        name: version(name).split("+")[0] for name, pin in pins().items() if version(name).split("+")[0] != pin
     }
     assert different == {}
 

@@ -16,9 +16,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_mean_and_standard_error_of_known_replicas() -> None:
-    mean, error = statistics.mean_and_standard_error(
-        torch.tensor([[1.0, 2.0, 6.0]], dtype=torch.float64), dim=1
-    )
+    mean, error = statistics.mean_and_standard_error(torch.tensor([[1.0, 2.0, 6.0]], dtype=torch.float64), dim=1)
     assert mean.item() == pytest.approx(3.0)
     assert error.item() == pytest.approx(math.sqrt((4 + 1 + 9) / 2 / 3))
 
@@ -87,9 +85,7 @@ def test_net_error_of_a_failed_prediction_is_not_a_number() -> None:
     predicted = stress.clone()
     predicted[1, 2, 3] = math.nan
     result = statistics.net_error(predicted, stress, torch.ones_like(stress), SCALE)
-    assert all(
-        math.isnan(value) for value in (result.error, result.net_error, result.net_low, result.net_high)
-    )
+    assert all(math.isnan(value) for value in (result.error, result.net_error, result.net_low, result.net_high))
     assert math.isfinite(result.floor)
 
 
@@ -102,9 +98,7 @@ def test_interval_has_the_width_of_the_central_limit() -> None:
 
 def test_interval_depends_on_the_seed_only() -> None:
     values = noise(10)
-    one, again, other = (
-        statistics.bootstrap_interval(values, torch.Generator().manual_seed(s)) for s in (1, 1, 2)
-    )
+    one, again, other = (statistics.bootstrap_interval(values, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
     assert one == again != other
 
 
@@ -116,8 +110,6 @@ def test_interval_depends_on_the_seed_only() -> None:
         (noise(3), {"resamples": 0}, "resamples"),
     ],
 )
-def test_impossible_intervals_are_refused(
-    values: torch.Tensor, options: dict[str, Any], message: str
-) -> None:
+def test_impossible_intervals_are_refused(values: torch.Tensor, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         statistics.bootstrap_interval(values, torch.Generator(), **options)

@@ -87,9 +87,7 @@ def main(words: Sequence[str]) -> int:
     """Entry point of `prnn-md cells`; returns the exit code."""
     parser = argparse.ArgumentParser(prog="prnn-md cells", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    build = commands.add_parser(
-        "build", help="quench a library; repeat the command to go on after an interruption"
-    )
+    build = commands.add_parser("build", help="quench a library; repeat the command to go on after an interruption")
     build.add_argument("output", type=Path, help="the library file to write, ending in .h5")
     build.add_argument("--beads", type=int, default=160)
     build.add_argument("--count", type=int, default=32)
@@ -117,9 +115,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _build(options: argparse.Namespace) -> None:
-    protocol = QuenchProtocol(
-        timestep=options.timestep, melt_time=options.melt_time, quench_time=options.quench_time
-    )
+    protocol = QuenchProtocol(timestep=options.timestep, melt_time=options.melt_time, quench_time=options.quench_time)
     force_field = BeadSpring.from_yaml()
     make = partial(quench_polymer, options.beads, force_field=force_field, protocol=protocol)
     provenance = {

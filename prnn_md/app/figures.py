@@ -45,8 +45,10 @@ def draw_all(
 def stress_paths(predictions: Predictions, family: str) -> Figure:
     """All six components along two test paths of a family, that of the median error and that of the largest."""
     chosen = _median_and_worst(predictions, family)
-    figure = Figure(figsize=(2.4 + 3.2 * len(chosen), 10.0), layout="constrained")
+    width = 1.6 + 3.6 * len(chosen)
+    figure = Figure(figsize=(width, 10.0))
     grid = figure.subplots(6, len(chosen), sharex=True, sharey="row", squeeze=False)
+    figure.subplots_adjust(left=0.9 / width, right=1 - 0.2 / width, bottom=0.05, top=0.9, wspace=0.08, hspace=0.12)
     for column, (title, index) in enumerate(chosen):
         grid[0][column].set_title(title, fontsize=10)
         grid[-1][column].set_xlabel("increment")
@@ -57,7 +59,7 @@ def stress_paths(predictions: Predictions, family: str) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.align_ylabels(grid[:, 0])
     handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    figure.legend(handles, labels, loc="upper center", ncols=2, frameon=False)
     return figure
 
 

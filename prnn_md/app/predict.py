@@ -69,6 +69,7 @@ def predict(run: Path, strain: Path, out: Path) -> list[str]:
 
     from prnn_md.app.building import bare_module, build_cell, use_hardware
     from prnn_md.data.strain_csv import read_strain_paths, write_stress_paths
+    from prnn_md.md.aqs import CellFailure
     from prnn_md.training.module import load_weights
 
     paths = read_strain_paths(strain)
@@ -84,7 +85,10 @@ def predict(run: Path, strain: Path, out: Path) -> list[str]:
     stresses, failed = [], []
     with torch.no_grad():
         for path in paths:
-            stress, state = module.cell.rollout(path.strain[None], path.times)
+            try:
+                stress, state = module.cell.rollout(path.strain[None], path.times)
+            except CellFailure as error:
+                raise ValueError(f"{strain}, path '{path.name}': {error}") from None
             stresses.append(torch.where(state.failed[:, None, None], torch.nan, stress)[0])
             failed += [path.name] * int(state.failed[0])
     write_stress_paths(out, paths, stresses)

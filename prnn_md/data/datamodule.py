@@ -44,16 +44,12 @@ class PathDataModule(LightningDataModule):
         self.valid_indices = self._choose("valid", n_valid)
         self.test_indices = tuple(sorted(self._choose("test", None)))
 
-    def _choose(
-        self, split: str, wanted: int | None, generator: torch.Generator | None = None
-    ) -> tuple[int, ...]:
+    def _choose(self, split: str, wanted: int | None, generator: torch.Generator | None = None) -> tuple[int, ...]:
         pool = self.data.indices(split)
         if not pool:
             raise DatasetError(f"{self.file}: it has no {split} paths.")
         if wanted is not None and not 1 <= wanted <= len(pool):
-            raise ValueError(
-                f"n_{split} must be between 1 and {len(pool)}, the paths in {self.file}, got {wanted}."
-            )
+            raise ValueError(f"n_{split} must be between 1 and {len(pool)}, the paths in {self.file}, got {wanted}.")
         return tuple(balanced_order(pool, self.data.family, generator)[:wanted])
 
     @property
@@ -118,9 +114,7 @@ class EpochShuffle(Sampler[int]):
         yield from torch.randperm(self.count, generator=torch.Generator().manual_seed(mixed)).tolist()
 
 
-def balanced_order(
-    pool: Sequence[int], family: Sequence[str], generator: torch.Generator | None = None
-) -> list[int]:
+def balanced_order(pool: Sequence[int], family: Sequence[str], generator: torch.Generator | None = None) -> list[int]:
     """The pool's indices, families by name in turns, each family shuffled by the generator if given."""
     queues = []
     for name in sorted({family[index] for index in pool}):

@@ -144,7 +144,5 @@ def _times(name: str, rows: list[_Row]) -> Tensor:
         return torch.linspace(0, 1, len(rows), dtype=torch.float64)
     for row, before, after in zip(rows[1:], times, times[1:], strict=False):
         if after <= before:
-            raise StrainCsvError(
-                f", line {row.line}, column time: {after} follows {before} on path '{name}'."
-            )
+            raise StrainCsvError(f", line {row.line}, column time: {after} follows {before} on path '{name}'.")
     return torch.tensor(times, dtype=torch.float64)

@@ -27,9 +27,7 @@ def build_library(
     """
     parts = path.with_name(path.stem + ".parts")
     parts.mkdir(parents=True, exist_ok=True)
-    jobs = [
-        Job(parts / f"{index:04d}.h5", partial(_build_part, make), (seed,)) for index, seed in enumerate(seeds)
-    ]
+    jobs = [Job(parts / f"{index:04d}.h5", partial(_build_part, make), (seed,)) for index, seed in enumerate(seeds)]
     run_jobs(jobs, processes, f"{path.stem}: samples")
     samples = [load_library(job.output)[0] for job in jobs]
     positions = torch.cat([sample.positions for sample in samples])

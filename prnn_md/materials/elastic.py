@@ -80,8 +80,6 @@ def cubic_stiffness(c11: float, c12: float, c44: float) -> Tensor:
     """Stiffness (6, 6) in Mandel notation, where the shear entries are 2 c44."""
     check_positive(c44=c44)
     if not (c11 > abs(c12) and c11 + 2 * c12 > 0):
-        raise ValueError(
-            f"A cubic stiffness needs c11 > |c12| and c11 + 2 c12 > 0, got c11 = {c11}, c12 = {c12}."
-        )
+        raise ValueError(f"A cubic stiffness needs c11 > |c12| and c11 + 2 c12 > 0, got c11 = {c11}, c12 = {c12}.")
     stiffness = torch.diag(torch.tensor([c11 - c12] * 3 + [2.0 * c44] * 3, dtype=torch.float64))
     return stiffness + 3 * c12 * volumetric_projector()

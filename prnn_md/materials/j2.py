@@ -54,9 +54,7 @@ class J2(Cell):
         self.yield_stress, self.hardening_modulus = float(yield_stress), float(hardening_modulus)
         self.saturation_stress, self.saturation_rate = float(saturation_stress), float(saturation_rate)
         self._smallest_slope = self._check_saturation()
-        self.register_buffer(
-            "stiffness", isotropic_stiffness(bulk_modulus, self.shear_modulus), persistent=False
-        )
+        self.register_buffer("stiffness", isotropic_stiffness(bulk_modulus, self.shear_modulus), persistent=False)
         self.register_buffer("deviator", deviatoric_projector(), persistent=False)
 
     def _check_saturation(self) -> float:

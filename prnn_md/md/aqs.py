@@ -73,9 +73,7 @@ class AQSCell(Cell):
         self.register_buffer("sample_box", samples.box)
         self.register_buffer("sample_positions", samples.positions)
         self.register_buffer("residual_stress", torch.zeros(self.count, 6, dtype=torch.float64))
-        self.residual_stress, state = self.rollout(
-            torch.zeros(self.count, 1, 6, dtype=torch.float64), torch.zeros(1)
-        )
+        self.residual_stress, state = self.rollout(torch.zeros(self.count, 1, 6, dtype=torch.float64), torch.zeros(1))
         self.residual_stress = self.residual_stress.squeeze(-2)
         self.sample_positions = state.positions
 
@@ -134,9 +132,7 @@ class AQSCell(Cell):
         """Roll one cell out (see `derivative.rollout`); returns its status and the increments done."""
         box0 = self.sample_box[item % self.count].numpy()
         limits = (self.force_tolerance, self.max_evaluations)
-        status, done, _ = rollout(
-            y, box0, self._bonds, self._excluded, self._force, stretches, *limits, stresses, kept
-        )
+        status, done, _ = rollout(y, box0, self._bonds, self._excluded, self._force, stretches, *limits, stresses, kept)
         return status, done
 
     def carry_back(
@@ -159,9 +155,7 @@ class AQSCell(Cell):
 
     def _checked_batch(self, batch_shape: Sequence[int]) -> torch.Size:
         if not batch_shape or batch_shape[-1] != self.count:
-            raise ValueError(
-                f"The last batch dimension is the sample, of size {self.count}; got {tuple(batch_shape)}."
-            )
+            raise ValueError(f"The last batch dimension is the sample, of size {self.count}; got {tuple(batch_shape)}.")
         return torch.Size(batch_shape)
 
 

@@ -70,9 +70,7 @@ def forces(positions: Tensor, box: Tensor, bonds: Tensor, force_field: BeadSprin
         return -torch.autograd.grad(total, positions)[0]
 
 
-def strained_energy(
-    strain: Tensor, positions: Tensor, box: Tensor, bonds: Tensor, force_field: BeadSpring
-) -> Tensor:
+def strained_energy(strain: Tensor, positions: Tensor, box: Tensor, bonds: Tensor, force_field: BeadSpring) -> Tensor:
     """Energies W(E, y), (cells,), at Biot strains E (cells, 6) of positions y in undeformed boxes h0.
 
     The deformed cell is x = (I + E) y, h = (I + E) h0.
@@ -81,9 +79,7 @@ def strained_energy(
     return energy(positions @ stretch.transpose(-1, -2), stretch @ box, bonds, force_field)
 
 
-def biot_stress(
-    strain: Tensor, positions: Tensor, box: Tensor, bonds: Tensor, force_field: BeadSpring
-) -> Tensor:
+def biot_stress(strain: Tensor, positions: Tensor, box: Tensor, bonds: Tensor, force_field: BeadSpring) -> Tensor:
     """Biot stresses T = (1/V0) dW/dE at fixed y, (cells, 6), in epsilon/sigma^3; see `strained_energy`."""
     with torch.enable_grad():
         strain = strain.detach().requires_grad_(True)

@@ -38,16 +38,10 @@ class BeadSpring:
 
         sections = yaml.safe_load(Path(path).read_text())
         if len(sections["atomtypes"]) != 1:
-            raise ValueError(
-                f"{path}: a bead-spring force field has one bead type, got {sections['atomtypes']}."
-            )
+            raise ValueError(f"{path}: a bead-spring force field has one bead type, got {sections['atomtypes']}.")
         kind = sections["atomtypes"][0]
-        molecule = SimpleNamespace(
-            numAtoms=1, atomtype=np.array([kind], dtype=object), charge=np.zeros(1), masses=None
-        )
-        parameters = Parameters(
-            ForceField.create(molecule, str(path)), molecule, ["lj"], torch.float64, "cpu"
-        )
+        molecule = SimpleNamespace(numAtoms=1, atomtype=np.array([kind], dtype=object), charge=np.zeros(1), masses=None)
+        parameters = Parameters(ForceField.create(molecule, str(path)), molecule, ["lj"], torch.float64, "cpu")
         sigma, epsilon = parameters.nonbonded_params["params"][0].tolist()
         fene = sections["fene"][f"({kind}, {kind})"]
         return BeadSpring(

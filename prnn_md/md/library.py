@@ -61,13 +61,9 @@ def load_library(name: str | Path) -> tuple[Samples, dict[str, Any]]:
             checksum = str(file.attrs["checksum"])
             arrays = {name: np.asarray(file[name]) for name in ("positions", "box", "bonds")}
     except (OSError, KeyError, ValueError) as error:
-        raise LibraryError(
-            f"{path} is not a readable cell library ({error}): fetch or build it again."
-        ) from error
+        raise LibraryError(f"{path} is not a readable cell library ({error}): fetch or build it again.") from error
     if version != SCHEMA_VERSION:
-        raise LibraryError(
-            f"{path} has schema version {version}; this version of prnn_md reads {SCHEMA_VERSION}."
-        )
+        raise LibraryError(f"{path} has schema version {version}; this version of prnn_md reads {SCHEMA_VERSION}.")
     if checksum != _checksum(arrays):
         raise LibraryError(f"{path} is damaged (its checksum does not match): fetch or build it again.")
     samples = Samples(*(torch.from_numpy(arrays[key]) for key in ("positions", "box", "bonds")))

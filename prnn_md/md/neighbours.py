@@ -109,8 +109,6 @@ def excluded_partners(bonds: np.ndarray, particles: int) -> np.ndarray:
     for low, high in np.sort(np.asarray(bonds), axis=1):
         free = np.flatnonzero(excluded[low] < 0)
         if not len(free):
-            raise ValueError(
-                f"Bead {low} has more than two bonded partners of higher index: not a linear chain."
-            )
+            raise ValueError(f"Bead {low} has more than two bonded partners of higher index: not a linear chain.")
         excluded[low, free[0]] = high
     return excluded

@@ -27,9 +27,7 @@ def polymer_cells(
     if samples.positions.shape[1] != beads:
         raise LibraryError(f"{library} holds cells of {samples.positions.shape[1]} beads, not {beads}.")
     if not 1 <= count <= len(samples):
-        raise LibraryError(
-            f"count must be between 1 and the {len(samples)} cells of the library, got {count}."
-        )
+        raise LibraryError(f"count must be between 1 and the {len(samples)} cells of the library, got {count}.")
     chosen = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))[:count]
     if dynamics is None:
         from prnn_md.md.aqs import AQSCell

@@ -48,14 +48,10 @@ def quench_polymer(beads: int, seed: int, force_field: BeadSpring, protocol: Que
     bonds = start.bonds.numpy()
     fixed = (bonds, excluded_partners(bonds, beads), force_array(force_field))
 
-    def run(
-        time: float, dt: float, temperatures: tuple[float, float], pressure_time: float, cap: float
-    ) -> None:
+    def run(time: float, dt: float, temperatures: tuple[float, float], pressure_time: float, cap: float) -> None:
         numbers = (max(1, round(time / dt)), dt, 1.0, temperatures, pressure_time, cap)
         if not langevin(positions, velocities, box, *fixed, *numbers, rng):
-            raise QuenchFailure(
-                f"A bond broke while sample {seed} was made: choose a smaller timestep or other seed."
-            )
+            raise QuenchFailure(f"A bond broke while sample {seed} was made: choose a smaller timestep or other seed.")
 
     p, hot = protocol, (protocol.melt_temperature, protocol.melt_temperature)
     for cap in (1.0, 0.95, 0.9, 0.85, 0.8, 0.7):
@@ -74,9 +70,7 @@ def random_walk_chains(beads: int, protocol: QuenchProtocol, rng: np.random.Gene
     Raises ValueError if the beads do not make whole chains.
     """
     if beads % protocol.beads_per_chain:
-        raise ValueError(
-            f"{beads} beads do not make chains of {protocol.beads_per_chain}: choose a multiple."
-        )
+        raise ValueError(f"{beads} beads do not make chains of {protocol.beads_per_chain}: choose a multiple.")
     chains = beads // protocol.beads_per_chain
     edge = (beads / protocol.density) ** (1.0 / 3.0)
     steps = rng.standard_normal((chains, protocol.beads_per_chain, 3))

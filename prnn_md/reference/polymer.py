@@ -17,15 +17,11 @@ from prnn_md.mechanics import biot_from_cauchy, from_mandel, stretch_of, to_mand
 from prnn_md.reference.lammps import LammpsError, start_lammps
 
 
-def build_sample(
-    beads: int, seed: int, force_field: BeadSpring, protocol: QuenchProtocol | None = None
-) -> Samples:
+def build_sample(beads: int, seed: int, force_field: BeadSpring, protocol: QuenchProtocol | None = None) -> Samples:
     """One quenched, pressure-free sample of `beads` beads; `seed` fixes chains and noise."""
     protocol = QuenchProtocol() if protocol is None else protocol
     if beads % protocol.beads_per_chain:
-        raise LammpsError(
-            f"{beads} beads do not make chains of {protocol.beads_per_chain}: choose a multiple."
-        )
+        raise LammpsError(f"{beads} beads do not make chains of {protocol.beads_per_chain}: choose a multiple.")
     start = random_walk_chains(beads, protocol, np.random.default_rng(seed))
     with polymer_in_lammps(start, force_field) as lammps:
         _push_off(lammps, seed)
@@ -45,9 +41,7 @@ def polymer_in_lammps(sample: Samples, force_field: BeadSpring) -> Iterator[Any]
             path = Path(folder) / "sample.data"
             path.write_text(data_file(sample, force_field))
             lammps.command(f"read_data {path}")
-        lammps.commands_list(
-            ["neighbor 0.3 bin", "neigh_modify every 1 delay 0 check yes", "bond_style fene"]
-        )
+        lammps.commands_list(["neighbor 0.3 bin", "neigh_modify every 1 delay 0 check yes", "bond_style fene"])
         lammps.command(
             f"bond_coeff 1 {force_field.fene_stiffness:.17g} {force_field.fene_extent:.17g} "
             f"{force_field.epsilon:.17g} {force_field.sigma:.17g}"
@@ -150,9 +144,7 @@ def lammps_box(lammps: Any) -> Tensor:
     """The current box (3, 3), vectors in columns."""
     low, high, xy, yz, xz, _, _ = lammps.extract_box()
     diagonal = np.array(high) - np.array(low)
-    return torch.tensor(
-        [[diagonal[0], xy, xz], [0.0, diagonal[1], yz], [0.0, 0.0, diagonal[2]]], dtype=torch.float64
-    )
+    return torch.tensor([[diagonal[0], xy, xz], [0.0, diagonal[1], yz], [0.0, 0.0, diagonal[2]]], dtype=torch.float64)
 
 
 def virial_stress(lammps: Any) -> Tensor:
@@ -162,9 +154,7 @@ def virial_stress(lammps: Any) -> Tensor:
     return to_mandel(torch.tensor([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], dtype=torch.float64))
 
 
-def drive_sample(
-    sample: Samples, strains: Tensor, force_field: BeadSpring, force_tolerance: float = 5e-3
-) -> Tensor:
+def drive_sample(sample: Samples, strains: Tensor, force_field: BeadSpring, force_tolerance: float = 5e-3) -> Tensor:
     """Athermal quasi-static Biot stresses (T+1, 6) of one sample along strains (T+1, 6) that start at zero.
 
     Each increment deforms box and positions affinely and minimises by conjugate gradients until no bead
@@ -172,9 +162,7 @@ def drive_sample(
     """
     stresses = []
     with polymer_in_lammps(sample, force_field) as lammps:
-        lammps.commands_list(
-            ["compute virial all pressure NULL virial", "thermo_style custom step pe c_virial[1]"]
-        )
+        lammps.commands_list(["compute virial all pressure NULL virial", "thermo_style custom step pe c_virial[1]"])
         lammps.commands_list(["compute bond all bond/local dist", "compute longest all reduce max c_bond inputs local"])
         lammps.commands_list(["min_style cg", "min_modify norm max dmax 0.1"])
         for number, strain in enumerate(strains):
@@ -185,9 +173,7 @@ def drive_sample(
             _check_bonds(lammps, force_field, number)
             cauchy = frame @ from_mandel(virial_stress(lammps)) @ frame.T
             if not bool(torch.isfinite(cauchy).all()):
-                raise LammpsError(
-                    f"The stress at increment {number} is not finite: the path overloads the sample."
-                )
+                raise LammpsError(f"The stress at increment {number} is not finite: the path overloads the sample.")
             stresses.append(biot_from_cauchy(to_mandel(cauchy), strain))
     result = torch.stack(stresses)
     return result - result[0]

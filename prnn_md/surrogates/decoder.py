@@ -35,9 +35,7 @@ class SoftplusDecoder(Decoder):
     Source: M. A. Maia et al., Comput. Methods Appl. Mech. Engrg. 407 (2023) 115934, section 3.
     """
 
-    def __init__(
-        self, cells: int, generator: torch.Generator, off_diagonal: float = 1e-4, noise: float = 0.0
-    ) -> None:
+    def __init__(self, cells: int, generator: torch.Generator, off_diagonal: float = 1e-4, noise: float = 0.0) -> None:
         super().__init__()
         if not off_diagonal > 0:
             raise ValueError(f"off_diagonal must be positive, as softplus has no zero; got {off_diagonal}.")

@@ -35,9 +35,7 @@ class FreeEncoder(Encoder):
 
     def __init__(self, cells: int, generator: torch.Generator, noise: float = 0.0) -> None:
         super().__init__()
-        self.blocks = nn.Parameter(
-            torch.eye(6, dtype=torch.float64) + gaussian((cells, 6, 6), noise, generator)
-        )
+        self.blocks = nn.Parameter(torch.eye(6, dtype=torch.float64) + gaussian((cells, 6, 6), noise, generator))
 
     def matrices(self) -> Tensor:
         return self.blocks
@@ -54,9 +52,7 @@ class AmplifiedRotationEncoder(Encoder):
     volumetric: Tensor
     deviatoric: Tensor
 
-    def __init__(
-        self, cells: int, generator: torch.Generator, rotations: bool = True, noise: float = 0.0
-    ) -> None:
+    def __init__(self, cells: int, generator: torch.Generator, rotations: bool = True, noise: float = 0.0) -> None:
         super().__init__()
         self.rotation_vectors = nn.Parameter(gaussian((cells, 3), noise, generator), requires_grad=rotations)
         self.log_amplifications = nn.Parameter(torch.zeros(2, dtype=torch.float64))

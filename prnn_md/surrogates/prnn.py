@@ -116,7 +116,7 @@ class PRNN(Cell):
     @torch.no_grad()
     def localisation(self) -> Localisation:
         """Matrices, operators, amplifications and weights of all cells."""
-        matrices = self.encoder.matrices()
+        matrices = self.encoder.matrices().detach()
         groups = zip(self.names, self.counts, strict=True)
         projectors = volumetric_projector().to(matrices), deviatoric_projector().to(matrices)
         squares = [(matrices @ p).square().sum((-2, -1)) / p.trace() for p in projectors]

@@ -76,9 +76,7 @@ class RecurrentBaseline(Cell):
         """
         squares = strain.detach().flatten(0, -2).square().mean(0)
         if not bool(squares.sum() > 0):
-            raise ValueError(
-                "The training strains are zero everywhere: a recurrent baseline has nothing to scale by."
-            )
+            raise ValueError("The training strains are zero everywhere: a recurrent baseline has nothing to scale by.")
         self.strain_scale.copy_(torch.where(squares > 0, squares, squares.mean()).sqrt())
         self.stress_scale.copy_(stress_scale)
         if times is not None:
@@ -119,8 +117,7 @@ class RecurrentBaseline(Cell):
             ends.append(end)
         stresses = (outputs * readout_mask.unsqueeze(-2)) @ self.readout_weight.T + self.readout_bias
         entries = {
-            n: torch.stack(tensors, -2)
-            for n, tensors in zip(_MEMORY[self.kind], zip(*ends, strict=True), strict=True)
+            n: torch.stack(tensors, -2) for n, tensors in zip(_MEMORY[self.kind], zip(*ends, strict=True), strict=True)
         }
         if hasattr(state, "masks"):
             entries["masks"] = state.masks
@@ -158,9 +155,7 @@ class RecurrentBaseline(Cell):
         sequence = np.random.SeedSequence(self._stream, spawn_key=(self._draws,))
         self._draws += 1
         generator = torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
-        numbers = torch.rand(
-            (*batch_shape, sum(self._mask_sizes())), generator=generator, dtype=torch.float64
-        )
+        numbers = torch.rand((*batch_shape, sum(self._mask_sizes())), generator=generator, dtype=torch.float64)
         return ((numbers >= self.dropout) / (1 - self.dropout)).to(self.readout_bias)
 
 

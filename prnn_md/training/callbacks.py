@@ -47,6 +47,10 @@ class BestCheckpoint(Checkpoint):
         if stage == "fit" and not _trial(trainer):
             trainer.num_sanity_val_steps = inf
 
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """A training that goes on has its untrained state judged already."""
+        trainer.num_sanity_val_steps = 0
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.best_epoch is not None and not Path(self.best_model_path).is_file():
             raise FileNotFoundError(
@@ -60,9 +64,7 @@ class BestCheckpoint(Checkpoint):
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if self.monitor not in metrics:
-            raise ValueError(
-                f"The monitor '{self.monitor}' is not logged; logged are {', '.join(metrics) or 'none'}."
-            )
+            raise ValueError(f"The monitor '{self.monitor}' is not logged; logged are {', '.join(metrics) or 'none'}.")
         for logger in trainer.loggers:
             logger.log_metrics({**metrics, "epoch": UNTRAINED}, step=0)
         self._offer(trainer, UNTRAINED)
@@ -119,9 +121,7 @@ class ProgressLines(ProgressBar):
         self._batches += 1
         now, terminal = time.monotonic(), self._stream.isatty()
         if terminal or now - self._reported > self._interval:
-            text = (
-                f"{_epoch(trainer, trainer.current_epoch)}, batch {batch_idx + 1}/{self.total_train_batches}"
-            )
+            text = f"{_epoch(trainer, trainer.current_epoch)}, batch {batch_idx + 1}/{self.total_train_batches}"
             done = trainer.current_epoch * self.total_train_batches + batch_idx + 1
             self._line(text + self._left(trainer, done), end="\r" if terminal else "\n")
 
@@ -179,15 +179,9 @@ def _errors(trainer: Trainer) -> str:
     """The known errors, the floor of the validation labels, and failures where there are any."""
     metrics = trainer.callback_metrics
     texts = [
-        f", {split} {metrics[f'{split}/error']:.4f}"
-        for split in ("train", "valid")
-        if f"{split}/error" in metrics
+        f", {split} {metrics[f'{split}/error']:.4f}" for split in ("train", "valid") if f"{split}/error" in metrics
     ]
     if "valid/floor" in metrics:
         texts.append(f" (floor {metrics['valid/floor']:.4f})")
-    texts += [
-        f", {int(value)} {name} paths"
-        for name, value in metrics.items()
-        if name.endswith("/failed") and value
-    ]
+    texts += [f", {int(value)} {name} paths" for name, value in metrics.items() if name.endswith("/failed") and value]
     return "".join(texts)

@@ -68,15 +68,11 @@ class SurrogateModule(LightningModule):
         predicted, state = self.cell.rollout(batch["strain"], batch["times"])
         kept = ~state.failed
         if not bool(kept.any()):
-            raise TrainingError(
-                f"{self._place()}: all {len(kept)} paths failed, nothing is left to learn from."
-            )
+            raise TrainingError(f"{self._place()}: all {len(kept)} paths failed, nothing is left to learn from.")
         squares = path_square_errors(predicted[kept], batch["stress"][kept], self.stress_scale)
         loss = squares.mean()
         if not bool(loss.isfinite()):
-            raise TrainingError(
-                f"{self._place()}: the loss is {loss.item()}. A lower learning rate may help."
-            )
+            raise TrainingError(f"{self._place()}: the loss is {loss.item()}. A lower learning rate may help.")
         self._collect("train", squares, batch["standard_error"][kept], len(kept) - int(kept.sum()))
         return loss
 
@@ -114,9 +110,7 @@ class SurrogateModule(LightningModule):
         """The optimiser of all trainable parameters and its scheduler; ValueError if there are none."""
         parameters = [parameter for parameter in self.cell.parameters() if parameter.requires_grad]
         if not parameters:
-            raise ValueError(
-                f"{type(self.cell).__name__} has no trainable parameters: there is nothing to train."
-            )
+            raise ValueError(f"{type(self.cell).__name__} has no trainable parameters: there is nothing to train.")
         optimizer = self._make_optimizer(parameters)
         if self._make_scheduler is None:
             return optimizer
@@ -180,9 +174,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint (truncated or corrupt?): {error}"
-        ) from error
+        raise CheckpointError(f"{path} cannot be read as a checkpoint (truncated or corrupt?): {error}") from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path} holds {type(checkpoint).__name__}, not a checkpoint.")
     check_version(checkpoint, str(path))

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from prnn_md.app.composition import Config
+from prnn_md.app.figures import draw_all
 from prnn_md.app.overrides import checked_config, comparisons
 from prnn_md.app.training_job import run
 from prnn_md.data.dataset import StressStrainData, write_dataset
@@ -71,9 +73,15 @@ def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def finished_run(tiny_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run of the tiny PRNN and a tiny GRU beside it."""
+    """The folder of a finished run of the tiny PRNN, with all figures, and of a tiny GRU beside it, without."""
     folder = tmp_path_factory.mktemp("runs") / "finished"
     words = [*tiny_words, "compare=['gru training.max_epochs=2 model.hidden=4']"]
     config = checked_config(words)
-    run(config, comparisons(config), folder, words)
+
+    def draw(place: Path, *data: Any) -> dict[str, Path]:
+        return {} if "compare" in place.parts else draw_all(place, *data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prnn_md.app.model_run.draw_all", draw)
+        run(config, comparisons(config), folder, words)
     return folder

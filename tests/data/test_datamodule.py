@@ -99,9 +99,7 @@ def test_batches_hold_the_chosen_paths(numbered: str) -> None:
         torch.testing.assert_close(batch["strain"][:, 1:] * 1000, batch["stress"][:, 1:])
         assert batch["strain"].dtype == torch.float64
     assert [index for batch in module.test_dataloader() for index in numbers(batch)] == list(range(18, 24))
-    assert [index for batch in module.val_dataloader() for index in numbers(batch)] == list(
-        module.valid_indices
-    )
+    assert [index for batch in module.val_dataloader() for index in numbers(batch)] == list(module.valid_indices)
 
 
 def test_properties_describe_the_data(numbered: str) -> None:
@@ -152,9 +150,7 @@ def fit(path: str, epochs: int, resume: Path | None = None, save: Path | None = 
         accelerator="cpu", max_epochs=epochs, enable_model_summary=False, log_every_n_steps=1, **options
     )
     module = Recorder()
-    trainer.fit(
-        module, datamodule=PathDataModule(path, batch_size=5, seed=3), ckpt_path=resume, weights_only=True
-    )
+    trainer.fit(module, datamodule=PathDataModule(path, batch_size=5, seed=3), ckpt_path=resume, weights_only=True)
     if save is not None:
         trainer.save_checkpoint(save)
     return module

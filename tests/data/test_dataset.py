@@ -78,9 +78,7 @@ def test_file_has_the_documented_layout(written: Path) -> None:
         assert len(file.attrs["checksum"]) == 64
 
 
-def test_writing_twice_gives_the_same_checksum_and_leaves_nothing_behind(
-    written: Path, tmp_path: Path
-) -> None:
+def test_writing_twice_gives_the_same_checksum_and_leaves_nothing_behind(written: Path, tmp_path: Path) -> None:
     for name in ("one.h5", "one.h5"):
         write_dataset(tmp_path / name, made_up())
     assert [path.name for path in tmp_path.iterdir()] == ["one.h5"]
@@ -179,9 +177,7 @@ def attribute(name: str, value: object) -> Callable[[h5py.File], None]:
         (attribute("schema_version", None), "schema version is missing"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place(
-    copied: Path, damage: Callable[[h5py.File], None], message: str
-) -> None:
+def test_what_is_wrong_is_named_with_its_place(copied: Path, damage: Callable[[h5py.File], None], message: str) -> None:
     with h5py.File(copied, "r+") as file:
         damage(file)
     with pytest.raises(DatasetError, match=message) as caught:
@@ -220,9 +216,7 @@ def test_names_resolve_to_shipped_sets(written: Path, monkeypatch: pytest.Monkey
     assert dataset.shipped_names() == ["made_up"]
     assert resolve("made_up") == written
     assert resolve(str(written)) == written
-    with pytest.raises(
-        DatasetError, match=r"no dataset 'madeup'\. Did you mean 'made_up'\?.*shipped name: made_up\."
-    ):
+    with pytest.raises(DatasetError, match=r"no dataset 'madeup'\. Did you mean 'made_up'\?.*shipped name: made_up\."):
         read_dataset("madeup")
 
 

@@ -88,9 +88,7 @@ def test_missing_and_binary_files_are_clear_errors(tmp_path: Path) -> None:
 
 def test_written_stresses_are_tensor_components(tmp_path: Path) -> None:
     strain = torch.tensor([[0.0] * 6, [0.1, 0, 0, 0, 0, 0.1 * math.sqrt(2)]], dtype=torch.float64)
-    stress = torch.tensor(
-        [[0.0] * 6, [1, 2, 3, 4 * math.sqrt(2), 5 * math.sqrt(2), math.nan]], dtype=torch.float64
-    )
+    stress = torch.tensor([[0.0] * 6, [1, 2, 3, 4 * math.sqrt(2), 5 * math.sqrt(2), math.nan]], dtype=torch.float64)
     path = StrainPath("loop", torch.tensor([0.0, 0.5], dtype=torch.float64), strain)
     write_stress_paths(tmp_path / "out.csv", [path], [stress])
     with (tmp_path / "out.csv").open(newline="") as file:
@@ -98,18 +96,14 @@ def test_written_stresses_are_tensor_components(tmp_path: Path) -> None:
     assert [row["path"] for row in rows] == ["loop", "loop"]
     assert [float(row["time"]) for row in rows] == [0.0, 0.5]
     assert float(rows[1]["E_xy"]) == pytest.approx(0.1)
-    assert [float(rows[1][f"T_{c}"]) for c in ("xx", "yy", "zz", "yz", "xz")] == pytest.approx(
-        [1, 2, 3, 4, 5]
-    )
+    assert [float(rows[1][f"T_{c}"]) for c in ("xx", "yy", "zz", "yz", "xz")] == pytest.approx([1, 2, 3, 4, 5])
     assert math.isnan(float(rows[1]["T_xy"]))
 
 
 def test_strains_survive_being_written_and_read(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     steps = 0.02 * torch.randn(4, 6, dtype=torch.float64, generator=generator)
-    path = StrainPath(
-        "a", torch.arange(5, dtype=torch.float64), torch.cat([steps.new_zeros(1, 6), steps.cumsum(0)])
-    )
+    path = StrainPath("a", torch.arange(5, dtype=torch.float64), torch.cat([steps.new_zeros(1, 6), steps.cumsum(0)]))
     write_stress_paths(tmp_path / "out.csv", [path], [path.strain])
     with (tmp_path / "out.csv").open(newline="") as file:
         kept = [row[:8] for row in csv.reader(file)]

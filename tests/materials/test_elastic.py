@@ -43,9 +43,7 @@ def test_cubic_youngs_modulus_depends_on_direction(direction: tuple[float, float
     s12 = -c12 / (c11 - c12) / (c11 + 2 * c12)
     x, y, z = (value**2 / sum(other**2 for other in direction) for value in direction)
     expected = 1 / (s11 - 2 * (s11 - s12 - 0.5 / c44) * (x * y + y * z + z * x))
-    axis = torch.linalg.cross(
-        torch.tensor(direction, dtype=torch.float64), torch.eye(3, dtype=torch.float64)[0]
-    )
+    axis = torch.linalg.cross(torch.tensor(direction, dtype=torch.float64), torch.eye(3, dtype=torch.float64)[0])
     angle = math.acos(math.sqrt(x) * math.copysign(1, direction[0]))
     rotation = rotation_from_vector(axis * angle / axis.norm().clamp(min=1e-12))
     turned = mandel_rotation(rotation)

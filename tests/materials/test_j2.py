@@ -106,9 +106,7 @@ def test_consistent_tangent_agrees_with_central_differences(constants: dict[str,
 
 def test_tangent_of_the_undeformed_material_is_elastic() -> None:
     cell = J2(**LINEAR)
-    _, tangent, _ = cell.stress_and_tangent(
-        torch.zeros(3, 6, dtype=torch.float64), 1.0, cell.initial_state((3,))
-    )
+    _, tangent, _ = cell.stress_and_tangent(torch.zeros(3, 6, dtype=torch.float64), 1.0, cell.initial_state((3,)))
     torch.testing.assert_close(tangent, cell.stiffness.expand(3, 6, 6))
 
 

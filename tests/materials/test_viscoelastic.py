@@ -22,9 +22,7 @@ def test_relaxation_after_a_jump_is_the_prony_series() -> None:
     strains = DEVIATORIC.expand(6, 6).clone()
     strains[0] = 0.0
     stresses, _ = cell().rollout(strains, times)
-    modulus = SHEAR + torch.stack(
-        [g * torch.exp(-times / t) for g, t in zip(MODULI, TIMES, strict=True)]
-    ).sum(0)
+    modulus = SHEAR + torch.stack([g * torch.exp(-times / t) for g, t in zip(MODULI, TIMES, strict=True)]).sum(0)
     torch.testing.assert_close(stresses[1:], 2 * modulus[1:, None] * DEVIATORIC)
     assert not stresses[0].any()
 
@@ -79,9 +77,7 @@ def test_relaxed_mean_and_its_derivative_are_integrals(ratio: float) -> None:
     x = torch.tensor(ratio, dtype=torch.float64, requires_grad=True)
     value = relaxed_mean(x)
     (slope,) = torch.autograd.grad(value, x)
-    assert value.item() == pytest.approx(
-        torch.exp(-nodes * ratio).mean().item(), rel=1e-3 if ratio > 10 else 1e-8
-    )
+    assert value.item() == pytest.approx(torch.exp(-nodes * ratio).mean().item(), rel=1e-3 if ratio > 10 else 1e-8)
     assert slope.item() == pytest.approx(-(nodes * torch.exp(-nodes * ratio)).mean().item(), rel=1e-3)
 
 

@@ -25,9 +25,7 @@ def make_polymer() -> MakePolymer:
 
 
 @cache
-def polymer(
-    seed: int, chains: int = 6, length: int = 10, density: float = 0.8, shear: float = 0.15
-) -> Samples:
+def polymer(seed: int, chains: int = 6, length: int = 10, density: float = 0.8, shear: float = 0.15) -> Samples:
     rng = np.random.default_rng(seed)
     edge = (chains * length / density) ** (1 / 3)
     box = edge * (np.eye(3) + shear * rng.uniform(-1, 1, (3, 3)))

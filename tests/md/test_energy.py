@@ -45,9 +45,7 @@ def fene(r: float) -> float:
     return -0.5 * 30.0 * 1.5**2 * math.log(1.0 - (r / 1.5) ** 2)
 
 
-def derivatives(
-    function: Callable[[Tensor, BeadSpring], Tensor], r: float, force_field: BeadSpring
-) -> list[float]:
+def derivatives(function: Callable[[Tensor, BeadSpring], Tensor], r: float, force_field: BeadSpring) -> list[float]:
     """Value, slope and curvature of a pair function at the distance r."""
     x = torch.tensor(r, dtype=torch.float64, requires_grad=True)
     value = function(x**2, force_field)
@@ -71,21 +69,15 @@ def derivatives(
 def test_two_free_beads_feel_the_tapered_lennard_jones_energy(
     force_field: BeadSpring, r: float, expected: float
 ) -> None:
-    assert float(energy(row_of_beads(0.0, r), LARGE_BOX, NO_BONDS, force_field)) == pytest.approx(
-        expected, abs=1e-14
-    )
+    assert float(energy(row_of_beads(0.0, r), LARGE_BOX, NO_BONDS, force_field)) == pytest.approx(expected, abs=1e-14)
 
 
 def test_two_free_beads_meet_through_the_boundary(force_field: BeadSpring) -> None:
     positions = torch.tensor([[[0.2, 5.0, 5.0], [29.1, 5.0, 5.0]]], dtype=torch.float64)
-    assert float(energy(positions, LARGE_BOX, NO_BONDS, force_field)) == pytest.approx(
-        lennard_jones(1.1), abs=1e-12
-    )
+    assert float(energy(positions, LARGE_BOX, NO_BONDS, force_field)) == pytest.approx(lennard_jones(1.1), abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("r", "repulsion"), [(0.97, lennard_jones(0.97) + 1), (1.0, 1.0), (1.2, 0.0), (1.45, 0.0)]
-)
+@pytest.mark.parametrize(("r", "repulsion"), [(0.97, lennard_jones(0.97) + 1), (1.0, 1.0), (1.2, 0.0), (1.45, 0.0)])
 def test_a_bond_is_fene_and_repulsion(force_field: BeadSpring, r: float, repulsion: float) -> None:
     value = energy(row_of_beads(0.0, r), LARGE_BOX, torch.tensor([[1, 0]]), force_field)
     assert float(value) == pytest.approx(fene(r) + repulsion, rel=1e-14)
@@ -112,15 +104,11 @@ def test_parameters_scale_the_energy() -> None:
     bonds = torch.tensor([[0, 1]])
     positions = row_of_beads(0.0, 0.9, 2.2)
     expected = 2.0 * energy(positions, LARGE_BOX, bonds, one)
-    torch.testing.assert_close(
-        energy(2.0 * positions, 2.0 * LARGE_BOX, bonds, two), expected, rtol=1e-13, atol=0
-    )
+    torch.testing.assert_close(energy(2.0 * positions, 2.0 * LARGE_BOX, bonds, two), expected, rtol=1e-13, atol=0)
 
 
 @pytest.mark.parametrize("distance", [1.2, 1.5])
-def test_the_pair_energy_is_twice_continuously_differentiable(
-    force_field: BeadSpring, distance: float
-) -> None:
+def test_the_pair_energy_is_twice_continuously_differentiable(force_field: BeadSpring, distance: float) -> None:
     below = derivatives(pair_energy, distance - 1e-9, force_field)
     at = derivatives(pair_energy, distance, force_field)
     above = derivatives(pair_energy, distance + 1e-9, force_field)
@@ -149,9 +137,7 @@ def test_nothing_is_nan_where_terms_are_switched_off(force_field: BeadSpring) ->
     assert not any(math.isnan(value) for value in derivatives(bond_energy, 1.6, force_field))
 
 
-def test_forces_are_minus_the_differences_of_the_energy(
-    force_field: BeadSpring, make_polymer: MakePolymer
-) -> None:
+def test_forces_are_minus_the_differences_of_the_energy(force_field: BeadSpring, make_polymer: MakePolymer) -> None:
     cell = make_polymer(0)
     generator = torch.Generator().manual_seed(0)
     step = 1e-6 * torch.randn(20, *cell.positions.shape[1:], generator=generator, dtype=torch.float64)
@@ -168,9 +154,7 @@ def test_forces_sum_to_zero(force_field: BeadSpring, make_polymer: MakePolymer) 
     assert total.abs().max() < 1e-11
 
 
-def test_the_biot_stress_is_the_difference_of_the_energy(
-    force_field: BeadSpring, make_polymer: MakePolymer
-) -> None:
+def test_the_biot_stress_is_the_difference_of_the_energy(force_field: BeadSpring, make_polymer: MakePolymer) -> None:
     cell = make_polymer(2)
     steps = 1e-6 * torch.eye(6, dtype=torch.float64)
     many = (cell.positions.expand(6, -1, -1), cell.box.expand(6, 3, 3), cell.bonds, force_field)
@@ -307,9 +291,7 @@ def test_translation_wrapping_of_chains_and_choice_of_box_vectors_change_nothing
         (wrapped, cell.box),
         (cell.positions, other_box),
     ]:
-        torch.testing.assert_close(
-            energy(positions, box, cell.bonds, force_field), expected, rtol=1e-11, atol=0
-        )
+        torch.testing.assert_close(energy(positions, box, cell.bonds, force_field), expected, rtol=1e-11, atol=0)
 
 
 def test_boxes_narrower_than_twice_the_cutoff_are_refused_by_number(

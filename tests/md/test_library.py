@@ -18,9 +18,7 @@ PROVENANCE = {"seed": 3, "made_by": "a test"}
 def samples() -> Samples:
     generator = torch.Generator().manual_seed(0)
     positions = torch.randn(4, 60, 3, generator=generator, dtype=torch.float64)
-    box = torch.eye(3, dtype=torch.float64) + 0.1 * torch.randn(
-        4, 3, 3, generator=generator, dtype=torch.float64
-    )
+    box = torch.eye(3, dtype=torch.float64) + 0.1 * torch.randn(4, 3, 3, generator=generator, dtype=torch.float64)
     return Samples(positions, box, torch.stack([torch.arange(59), torch.arange(1, 60)], dim=1))
 
 
@@ -58,9 +56,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(samples: Samples, sa
 def test_a_truncated_file_is_refused(saved: Path, kept: float) -> None:
     whole = saved.read_bytes()
     saved.write_bytes(whole[: int(kept * len(whole))])
-    with pytest.raises(
-        LibraryError, match=r"cells\.h5 is not a readable cell library .*fetch or build it again"
-    ):
+    with pytest.raises(LibraryError, match=r"cells\.h5 is not a readable cell library .*fetch or build it again"):
         load_library(saved)
 
 
@@ -97,9 +93,7 @@ def test_libraries_are_found_by_name_and_an_unknown_name_lists_the_choices(
         save_library(tmp_path / f"{name}.h5", samples, PROVENANCE)
     assert shipped_libraries() == ["glass-a", "glass-b"]
     assert torch.equal(load_library("glass-b")[0].box, samples.box)
-    with pytest.raises(
-        LibraryError, match=r"No cell library 'glas': give a file, or one of glass-a, glass-b\."
-    ):
+    with pytest.raises(LibraryError, match=r"No cell library 'glas': give a file, or one of glass-a, glass-b\."):
         load_library("glas")
 
 

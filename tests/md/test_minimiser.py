@@ -62,9 +62,7 @@ def test_the_energy_never_rises(force_field: BeadSpring, make_polymer: MakePolym
     assert energies[-1] < energies[0] - 1.0
 
 
-def test_at_a_minimum_it_evaluates_once_and_moves_nothing(
-    force_field: BeadSpring, make_polymer: MakePolymer
-) -> None:
+def test_at_a_minimum_it_evaluates_once_and_moves_nothing(force_field: BeadSpring, make_polymer: MakePolymer) -> None:
     cell = make_polymer(2)
     x, _, _ = minimised(cell, force_field, 1e-8)
     again, status, evaluations = minimised(Samples(x, cell.box, cell.bonds), force_field, 1e-7)
@@ -72,9 +70,7 @@ def test_at_a_minimum_it_evaluates_once_and_moves_nothing(
     assert torch.equal(again, x)
 
 
-def test_it_finds_neighbours_that_come_from_beyond_its_list(
-    force_field: BeadSpring, make_polymer: MakePolymer
-) -> None:
+def test_it_finds_neighbours_that_come_from_beyond_its_list(force_field: BeadSpring, make_polymer: MakePolymer) -> None:
     """Loose chains collapse; the forces at the end are those of all pairs, also of those once far apart."""
     cell = make_polymer(1, density=0.5)
     x, status, _ = minimised(cell, force_field, 1e-8)

@@ -27,9 +27,7 @@ def terms_within(cell: Samples, reach: float) -> tuple[np.ndarray, np.ndarray, n
 
 def scattered(cell: Samples) -> Samples:
     """The cell with each chain of ten moved by whole box vectors, so that images differ from bead to bead."""
-    whole = torch.randint(
-        -2, 3, (len(cell.positions[0]) // 10, 3), generator=torch.Generator().manual_seed(3)
-    )
+    whole = torch.randint(-2, 3, (len(cell.positions[0]) // 10, 3), generator=torch.Generator().manual_seed(3))
     moved = cell.positions + (whole.double() @ cell.box[0].T).repeat_interleave(10, 0)
     return Samples(moved, cell.box, cell.bonds)
 
@@ -43,9 +41,7 @@ def test_energy_and_forces_are_those_of_the_definition(
     first, second, images = terms_within(cell, reach)
     x, shifts = cell.positions[0].numpy(), images @ cell.box[0].numpy().T
     result, work = np.empty_like(x), np.empty((5, len(first)))
-    total = energy_and_forces(
-        x, first, second, shifts, len(cell.bonds), force_array(force_field), result, work
-    )
+    total = energy_and_forces(x, first, second, shifts, len(cell.bonds), force_array(force_field), result, work)
     assert total == pytest.approx(float(energy(cell.positions, cell.box, cell.bonds, force_field)), rel=1e-12)
     expected = forces(cell.positions, cell.box, cell.bonds, force_field)[0]
     torch.testing.assert_close(torch.from_numpy(result), expected, rtol=1e-10, atol=1e-10)
@@ -62,9 +58,7 @@ def test_the_virial_is_the_derivative_of_the_energy_by_strain(
     assert (tensor - tensor.T).abs().max() < 1e-10
     zero = torch.zeros(1, 6, dtype=torch.float64)
     expected = biot_stress(zero, cell.positions, cell.box, cell.bonds, force_field)[0]
-    torch.testing.assert_close(
-        to_mandel(tensor) / torch.linalg.det(cell.box[0]), expected, rtol=1e-10, atol=1e-10
-    )
+    torch.testing.assert_close(to_mandel(tensor) / torch.linalg.det(cell.box[0]), expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(

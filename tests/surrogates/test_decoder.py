@@ -43,9 +43,7 @@ def test_dense_decoder_stays_positive_and_takes_noise():
     assert (operators > 0).all() and operators.std() > 0.1
 
 
-@pytest.mark.parametrize(
-    ("weights", "scale", "learnt"), [(True, True, 6), (True, False, 5), (False, True, 1)]
-)
+@pytest.mark.parametrize(("weights", "scale", "learnt"), [(True, True, 6), (True, False, 5), (False, True, 1)])
 def test_parts_can_be_kept(weights, scale, learnt):
     decoder = HillMandelDecoder(cells=5, generator=generator(), learn_weights=weights, learn_scale=scale)
     assert sum(p.numel() for p in decoder.parameters() if p.requires_grad) == learnt

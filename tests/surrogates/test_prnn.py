@@ -66,9 +66,7 @@ def test_start_is_the_mean_of_the_cells():
     strains, times = paths(4, 9), torch.linspace(0, 1, 9, dtype=torch.float64)
     cells = {"soft": Elastic(youngs_modulus=10.0, poissons_ratio=0.2), "hard": Elastic(30.0, 0.2, count=3)}
     stresses, state = PRNN(FreeEncoder, HillMandelDecoder, cells, seed=0).rollout(strains, times)
-    expected = (
-        Elastic(10.0, 0.2).rollout(strains, times)[0] + 3 * Elastic(30.0, 0.2).rollout(strains, times)[0]
-    ) / 4
+    expected = (Elastic(10.0, 0.2).rollout(strains, times)[0] + 3 * Elastic(30.0, 0.2).rollout(strains, times)[0]) / 4
     assert torch.allclose(stresses, expected, rtol=1e-13, atol=1e-15)
     assert state.batch_shape == (4,) and state.hard.batch_shape == (4, 3)
 
@@ -78,9 +76,7 @@ def test_equal_plastic_cells_answer_as_one(decoder):
     strains, times = paths(3, 20), torch.linspace(0, 1, 20, dtype=torch.float64)
     prnn = PRNN(AmplifiedRotationEncoder, decoder, {"metal": J2(count=4)}, seed=0)
     expected = J2().rollout(strains, times)[0]
-    assert torch.allclose(
-        prnn.rollout(strains, times)[0], expected, rtol=0, atol=1e-3 * expected.abs().max().item()
-    )
+    assert torch.allclose(prnn.rollout(strains, times)[0], expected, rtol=0, atol=1e-3 * expected.abs().max().item())
 
 
 @pytest.mark.parametrize(("encoder", "decoder"), PAIRS)
@@ -161,9 +157,7 @@ def test_seed_decides_the_start():
 
 def test_failed_cell_fails_its_item_only():
     prnn = PRNN(FreeEncoder, TIED, {"brittle": Brittle(count=2), "rubber": Viscoelastic()}, seed=0)
-    strains = torch.linspace(0, 1, 5, dtype=torch.float64)[:, None] * torch.tensor(
-        [[[0.04]], [[0.08]]]
-    ).expand(2, 1, 6)
+    strains = torch.linspace(0, 1, 5, dtype=torch.float64)[:, None] * torch.tensor([[[0.04]], [[0.08]]]).expand(2, 1, 6)
     strains = strains / 6**0.5
     stresses, state = prnn.rollout(strains, torch.arange(5.0, dtype=torch.float64))
     assert state.failed.tolist() == [False, True]
@@ -185,9 +179,7 @@ def test_declarations_come_from_the_cells():
         PRNN(FREE, TIED, {"a": J2(), "b": J2(units="MPa")}, 0)
 
 
-@pytest.mark.parametrize(
-    "md", [{}, {"failed": J2()}, {"a.b": J2()}, {"clone": J2()}, {"keys": J2()}, {"a": 3}]
-)
+@pytest.mark.parametrize("md", [{}, {"failed": J2()}, {"a.b": J2()}, {"clone": J2()}, {"keys": J2()}, {"a": 3}])
 def test_unusable_cells_are_refused(md):
     with pytest.raises((ValueError, TypeError), match="cell"):
         PRNN(FREE, TIED, md, 0)

@@ -40,9 +40,7 @@ def test_best_epoch_has_the_least_error(paths, make_cell, make_module, make_trai
     assert checkpoint.best_epoch == min(errors, key=errors.get)
     assert checkpoint.best_score == pytest.approx(min(errors.values()))
     load_weights(module, checkpoint.best_model_path)
-    assert trainer.validate(module, paths, verbose=False)[0]["valid/error"] == pytest.approx(
-        min(errors.values())
-    )
+    assert trainer.validate(module, paths, verbose=False)[0]["valid/error"] == pytest.approx(min(errors.values()))
 
 
 def test_last_checkpoint_is_that_of_the_last_epoch(paths, make_cell, make_module, make_trainer, tmp_path):
@@ -51,9 +49,7 @@ def test_last_checkpoint_is_that_of_the_last_epoch(paths, make_cell, make_module
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
-def test_restart_without_its_best_checkpoint_is_an_error(
-    paths, make_cell, make_module, make_trainer, tmp_path
-):
+def test_restart_without_its_best_checkpoint_is_an_error(paths, make_cell, make_module, make_trainer, tmp_path):
     make_trainer(tmp_path, 1).fit(make_module(make_cell("prnn")), paths)
     (tmp_path / "elsewhere").mkdir()
     moved = shutil.copy(tmp_path / "last.ckpt", tmp_path / "elsewhere")

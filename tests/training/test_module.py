@@ -65,13 +65,9 @@ def test_loss_is_the_square_of_the_logged_error(paths, make_cell, make_module, m
     module = make_module(make_cell("prnn"), learning_rate=1e-12)
     trainer.fit(module, paths)
     batch = paths.batch(list(range(6)))
-    assert module.training_step(batch, 0).item() ** 0.5 == pytest.approx(
-        trainer.callback_metrics["train/error"].item()
-    )
+    assert module.training_step(batch, 0).item() ** 0.5 == pytest.approx(trainer.callback_metrics["train/error"].item())
     names = {
-        f"{split}/{metric}"
-        for split in ("train", "valid")
-        for metric in ("error", "floor", "net_error", "failed")
+        f"{split}/{metric}" for split in ("train", "valid") for metric in ("error", "floor", "net_error", "failed")
     }
     assert set(trainer.callback_metrics) == names
 
@@ -125,9 +121,7 @@ def test_nothing_to_train_is_an_error(paths, make_module, make_trainer, tmp_path
     ],
     ids=["step", "plateau"],
 )
-def test_scheduler_steps_once_per_epoch(
-    scheduler, expected, paths, make_cell, make_module, make_trainer, tmp_path
-):
+def test_scheduler_steps_once_per_epoch(scheduler, expected, paths, make_cell, make_module, make_trainer, tmp_path):
     """Nothing ever passes the threshold, so that the plateau's rate falls tenfold in every epoch."""
     module = make_module(make_cell("prnn"), scheduler)
     make_trainer(tmp_path, 3).fit(module, paths)

@@ -18,13 +18,7 @@ SCHEDULERS = {
 
 def flat(tree, prefix=""):
     """Leaves of nested dictionaries and lists by path."""
-    items = (
-        tree.items()
-        if isinstance(tree, dict)
-        else enumerate(tree)
-        if isinstance(tree, list | tuple)
-        else None
-    )
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list | tuple) else None
     if items is None:
         return {prefix: tree}
     return {key: leaf for name, branch in items for key, leaf in flat(branch, f"{prefix}/{name}").items()}
@@ -53,9 +47,7 @@ def test_two_and_two_epochs_are_four(name, scheduler, paths, make_cell, make_mod
         assert all(same(one[key], other[key]) for key in one), part
     assert whole.callback_metrics == again.callback_metrics
     best, best_again = (read_checkpoint(tmp_path / folder / "best.ckpt") for folder in ("whole", "parts"))
-    assert all(
-        torch.equal(tensor, best_again["state_dict"][key]) for key, tensor in best["state_dict"].items()
-    )
+    assert all(torch.equal(tensor, best_again["state_dict"][key]) for key, tensor in best["state_dict"].items())
 
 
 def test_training_is_the_same_twice(paths, make_cell, make_module, make_trainer, tmp_path):

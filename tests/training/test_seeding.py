@@ -18,9 +18,7 @@ def test_seeds_are_the_same_in_another_process_that_never_loads_torch():
 
 
 def test_seeds_differ_by_name_and_by_seed():
-    seeds = [
-        derived_seed(seed, name) for seed in range(50) for name in ("data", "model", "cells", "modelmodel")
-    ]
+    seeds = [derived_seed(seed, name) for seed in range(50) for name in ("data", "model", "cells", "modelmodel")]
     assert len(set(seeds)) == len(seeds) and all(0 <= seed < 2**32 for seed in seeds)
 
 
