@@ -51,7 +51,11 @@ def build_cell(config: Config) -> Cell:
 
 
 def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
-    """The untrained model, scaled by the training data; ValueError where the two speak different units."""
+    """The untrained model, scaled by the training data.
+
+    Raises ValueError where the two speak different units, or where the hardware is not for the cells.
+    """
+    _check_hardware(config)
     cell = build_cell(config)
     for what, ours, theirs in (
         ("unit of stress", cell.units.stress, data.units),
@@ -59,13 +63,25 @@ def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
     ):
         if ours != theirs:
             raise ValueError(f"The model's {what} is {ours}, that of the dataset {data.file} is {theirs}.")
-    cell.set_scales(data.train_data.strain, data.stress_scale)
-    return bare_module(config, cell, data.stress_scale)
+    cell.set_scales(data.train_data.strain, data.stress_scale, data.train_data.times)
+    return bare_module(config, cell, data.stress_scale, str(data.file))
 
 
-def bare_module(config: Config, cell: Cell, stress_scale: Tensor) -> SurrogateModule:
-    """The module around a cell, ready to train or to take the weights of a checkpoint."""
-    return SurrogateModule(cell, build(config["optimizer"]), build(config["scheduler"]), stress_scale)
+def bare_module(config: Config, cell: Cell, stress_scale: Tensor, source: str = "") -> SurrogateModule:
+    """The module around a cell, ready to train on the `source` or to take the weights of a checkpoint."""
+    return SurrogateModule(cell, build(config["optimizer"]), build(config["scheduler"]), stress_scale, source)
+
+
+def _check_hardware(config: Config) -> None:
+    """Raises ValueError for MD cells that are to live on a GPU, before any of them is built."""
+    accelerator = config["hardware"]["accelerator"]
+    on_gpu = accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available())
+    names = [name for name, node in config.get("md", {}).items() if node["_target_"].startswith("prnn_md.md.")]
+    if on_gpu and names:
+        raise ValueError(
+            f"hardware.accelerator={accelerator}: the MD cells of md.{names[0]} run on the processor. "
+            "Choose hardware=cpu; hardware=gpu is for models without MD cells."
+        )
 
 
 def build_trainer(config: Config, folder: Path, loggers: list[RunLogger], best: BestCheckpoint) -> Trainer:

@@ -1,6 +1,5 @@
 """The closing table: how the models of one run did on the same test paths."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,13 +11,16 @@ from rich.console import Console
 from rich.table import Table
 
 from prnn_md.app.evaluation import errors
-from prnn_md.app.ledger import write_text
+from prnn_md.app.ledger import write_json
 from prnn_md.data.datamodule import PathDataModule
 from prnn_md.data.dataset import StressStrainData
 from prnn_md.statistics import NetError
 
 Row = dict[str, Any]
-"""name, n_train, error, floor, net_error, net_low and net_high, the errors in units of the stress scale."""
+"""name, n_train, error, floor, net_error, net_low and net_high, the errors in units of the stress scale.
+
+An error that is not finite is None in rows that were recorded.
+"""
 
 
 def row(name: str, n_train: int, judged: NetError) -> Row:
@@ -27,11 +29,11 @@ def row(name: str, n_train: int, judged: NetError) -> Row:
 
 def zero_row(data: StressStrainData) -> Row:
     """How predicting no stress at all would do."""
-    return row("zero", 0, errors(torch.zeros_like(data.stress), data))
+    return row("zero", 0, errors(torch.zeros_like(data.stress), torch.zeros(len(data), dtype=torch.bool), data))
 
 
 def save_comparison(folder: Path, rows: Sequence[Row]) -> None:
-    write_text(folder / "comparison.json", json.dumps(list(rows), indent=2) + "\n")
+    write_json(folder / "comparison.json", list(rows))
 
 
 def print_comparison(folder: Path, rows: Sequence[Row], data_line: str) -> None:
@@ -40,9 +42,9 @@ def print_comparison(folder: Path, rows: Sequence[Row], data_line: str) -> None:
     for name in ("model", "training paths", "error", "floor", "net error", "95 % interval"):
         table.add_column(name, justify="left" if name == "model" else "right", no_wrap=True)
     for entry in rows:
-        numbers = [f"{entry[name]:.3f}" for name in ("error", "floor", "net_error")]
-        interval = f"{entry['net_low']:.3f} to {entry['net_high']:.3f}"
-        table.add_row(entry["name"], str(entry["n_train"]), *numbers, interval)
+        names = ("error", "floor", "net_error", "net_low", "net_high")
+        *numbers, low, high = ("nan" if entry[name] is None else f"{entry[name]:.3f}" for name in names)
+        table.add_row(entry["name"], str(entry["n_train"]), *numbers, f"{low} to {high}")
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     console.print(table)
     console.print(data_line)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -12,23 +12,29 @@ from prnn_md.cell import Cell
 from prnn_md.data.dataset import StressStrainData, replaced_when_done
 from prnn_md.statistics import NetError, net_error
 from prnn_md.training.callbacks import duration
+from prnn_md.training.module import failures_named
 
 
 @torch.no_grad()
-def predicted_stress(cell: Cell, data: StressStrainData, chunk: int, what: str) -> tuple[Tensor, Tensor]:
+def predicted_stress(
+    cell: Cell, data: StressStrainData, chunk: int, what: str, source: str = "", indices: Sequence[int] | None = None
+) -> tuple[Tensor, Tensor]:
     """Stress (paths, T+1, 6) and failures (paths,) along all paths of the data, `chunk` paths at a time.
 
-    Says on standard error how far it is. As in training, a failed path counts as answered by zero stress.
+    The stress of a failed path is NaN. Says on standard error how far it is. PathFailure for a cell that gives up
+    names the path by `source`, the dataset, and `indices`, the places of the paths in it.
     """
+    indices = range(len(data)) if indices is None else indices
     training = cell.training
     cell.eval()
     stresses, failures = [], []
     progress = _Progress(what, len(data))
     for start in range(0, len(data), chunk):
         part = slice(start, start + chunk)
-        stress, state = cell.rollout(data.strain[part], data.times)
+        with failures_named(source or data.name, indices[part].__getitem__):
+            stress, state = cell.rollout(data.strain[part], data.times)
         failures.append(state.failed)
-        stresses.append(torch.where(state.failed[:, None, None], 0.0, stress))
+        stresses.append(torch.where(state.failed[:, None, None], torch.nan, stress))
         progress.at(min(start + chunk, len(data)))
     cell.train(training)
     return torch.cat(stresses), torch.cat(failures)
@@ -46,9 +52,17 @@ def remembered(file: Path, compute: Callable[[], tuple[Tensor, Tensor]]) -> tupl
     return result
 
 
-def errors(stress: Tensor, data: StressStrainData) -> NetError:
-    """Error, floor and net error, with the interval of the latter, of predictions on all paths of the data."""
-    return net_error(stress, data.stress, data.standard_error, data.stress_scale)
+def counted(stress: Tensor, failed: Tensor) -> Tensor:
+    """Stresses (paths, T+1, 6) as errors count them: zero on failed paths (paths,), so that failing never pays."""
+    return torch.where(failed[:, None, None], 0.0, stress)
+
+
+def errors(stress: Tensor, failed: Tensor, data: StressStrainData) -> NetError:
+    """Error, floor and net error, with the interval of the latter, of predictions on all paths of the data.
+
+    As in training, failed paths (paths,) count as answered by zero stress.
+    """
+    return net_error(counted(stress, failed), data.stress, data.standard_error, data.stress_scale)
 
 
 class _Progress:

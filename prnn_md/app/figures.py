@@ -93,14 +93,15 @@ def _tensor_factor(component: int) -> float:
 def _median_and_worst(predictions: Predictions, family: str) -> list[tuple[str, int]]:
     """Titles and positions of the paths to show."""
     scale = predictions.stress_scale
-    squares = path_square_errors(predictions.trained, predictions.stress, scale)
+    squares = path_square_errors(predictions.counted("trained"), predictions.stress, scale).nan_to_num(torch.inf)
     order = sorted((i for i, name in enumerate(predictions.family) if name == family), key=lambda i: squares[i].item())
     chosen = {"median error": order[(len(order) - 1) // 2], "largest error": order[-1]}
     if len(order) == 1:
         chosen = {"error": order[0]}
     return [
         (
-            f"{family.replace('_', ' ')}, path {predictions.paths[index]}\n{what} {squares[index].sqrt().item():.2f}",
+            f"{family.replace('_', ' ')}, path {predictions.paths[index]}\n{what} {squares[index].sqrt().item():.2f}"
+            + ", failed" * bool(predictions.failed[index]),
             index,
         )
         for what, index in chosen.items()
@@ -111,15 +112,16 @@ def parity(predictions: Predictions) -> Figure:
     """Predicted against reference stress of all test points, untrained and trained, in units of the scale."""
     figure = Figure(figsize=(8.4, 4.6), layout="constrained")
     reference = predictions.stress / predictions.stress_scale
-    stresses = {name: getattr(predictions, name) / predictions.stress_scale for name in ("untrained", "trained")}
-    bound = 1.05 * max(tensor.abs().max().item() for tensor in (reference, *stresses.values()))
-    for axes, (name, predicted) in zip(figure.subplots(1, 2, sharex=True, sharey=True), stresses.items(), strict=True):
+    counted = {name: predictions.counted(name) / predictions.stress_scale for name in ("untrained", "trained")}
+    bound = 1.05 * max(tensor[tensor.isfinite()].abs().max().item() for tensor in (reference, *counted.values()))
+    for axes, (name, predicted) in zip(figure.subplots(1, 2, sharex=True, sharey=True), counted.items(), strict=True):
+        shown = getattr(predictions, name) / predictions.stress_scale
         axes.axline((0, 0), slope=1, color=BLACK, linewidth=0.8)
         for what, colour, part in (
             ("normal components", BLUE, slice(0, 3)),
             ("shear components", ORANGE, slice(3, 6)),
         ):
-            x, y = reference[..., part].flatten(), predicted[..., part].flatten()
+            x, y = reference[..., part].flatten(), shown[..., part].flatten()
             axes.plot(x, y, ".", color=colour, markersize=2, alpha=0.4, label=what, rasterized=True)
         error = path_square_errors(predicted, reference, torch.ones(6, dtype=predicted.dtype)).mean().sqrt().item()
         axes.set(title=f"{predictions.label} {name}, error {error:.3f}", xlabel="reference stress / stress scale")

@@ -13,7 +13,7 @@ import torch
 
 from prnn_md.data.dataset import StressStrainData, replaced_when_done, write_dataset
 from prnn_md.data.paths import FAMILIES, sample_paths
-from prnn_md.labels.jobs import Job, run_jobs
+from prnn_md.labels.jobs import Job, parts_folder, run_jobs
 from prnn_md.labels.libraries import build_library, sample_seeds
 from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.library import load_library
@@ -43,8 +43,7 @@ class Recipe:
 
 def generate(output: Path, recipe: Recipe, processes: int) -> None:
     """Write the dataset `output`; finished simulations wait in `<output>.parts/`, so that repeating resumes."""
-    parts = output.with_name(output.stem + ".parts")
-    parts.mkdir(parents=True, exist_ok=True)
+    parts = parts_folder(output, asdict(recipe))
     samples = parts / "samples.h5"
     if not samples.exists():
         _build_samples(samples, recipe, processes)
@@ -112,7 +111,8 @@ def _assemble(
     training = torch.tensor([part == "train" for part in split])
     provenance = {
         "what": "bead-spring polymer glass, athermal quasi-static, mean over replicas",
-        "command": f"prnn-md generate --output {name}.h5",
+        "command": "prnn-md generate, with the options of the recipe",
+        "prnn_md": version("prnn_md"),
         "recipe": asdict(recipe),
         "force_field": asdict(BeadSpring.from_yaml()),
         "minimiser": "LAMMPS cg, stopped at a largest force of force_tolerance",

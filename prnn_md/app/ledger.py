@@ -1,6 +1,7 @@
 """The ledger: what a run folder says about its run, from the first moment to the last."""
 
 import json
+import math
 import os
 import platform
 import signal
@@ -10,7 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -54,12 +55,15 @@ class Ledger:
         write_text(self.folder / "overrides.yaml", yaml.safe_dump(list(overrides), allow_unicode=True))
 
     def record(self, **entries: Any) -> None:
-        """Merge entries into result.json; dictionaries are merged, everything else replaced."""
-        for name, value in entries.items():
+        """Merge entries into result.json; dictionaries are merged, everything else replaced.
+
+        Numbers that are not finite become None, in `result` as well, so that a restart reads what it left.
+        """
+        for name, value in finite_or_none(entries).items():
             if isinstance(value, dict) and isinstance(self.result.get(name), dict):
                 value = {**self.result[name], **value}
             self.result[name] = value
-        write_text(self.folder / "result.json", json.dumps(self.result, indent=2) + "\n")
+        write_json(self.folder / "result.json", self.result)
 
     def __enter__(self) -> Self:
         self.record(status="running", error=None, traceback=None, finished=None)
@@ -92,6 +96,27 @@ def write_text(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, whole or not at all; numbers that are not finite, which JSON lacks, become null."""
+    write_text(path, json.dumps(finite_or_none(value), indent=2, allow_nan=False) + "\n")
+
+
+def finite_or_none(value: Any) -> Any:
+    """The value with None for every number in it that is not finite; tuples become lists, as JSON has them."""
+    if isinstance(value, dict):
+        return {name: finite_or_none(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_or_none(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_same_config(folder: Path, config: Mapping[str, Any], what: str) -> None:
+    """Raises FolderInUse with the first difference between a configuration and that of the run in the folder."""
+    difference = _first_difference(yaml.safe_load((folder / "config.yaml").read_text()), dict(config))
+    if difference:
+        raise FolderInUse(f"{folder} holds {what} of another configuration: {difference}.")
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Within the block SIGTERM and SIGINT raise Interrupted, so that everything is closed and recorded.
@@ -118,19 +143,19 @@ def _check_continues(folder: Path, before: dict[str, Any], config: dict[str, Any
         raise FolderInUse(f"{folder} holds a finished run.")
     if before.get("status") == "running" and before.get("host") == socket.gethostname() and _alive(before["process"]):
         raise FolderInUse(f"{folder} holds a run that is still going on, as process {before['process']}.")
-    other = yaml.safe_load((folder / "config.yaml").read_text())
-    difference = _first_difference(other, config)
-    if difference:
-        raise FolderInUse(f"{folder} holds an unfinished run of another configuration: {difference}.")
+    check_same_config(folder, config, "an unfinished run")
 
 
 def _alive(process: int) -> bool:
     if process == os.getpid():
         return False
-    with suppress(ProcessLookupError, PermissionError):
+    try:
         os.kill(process, 0)
-        return True
-    return False
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # it is another user's
+    return True
 
 
 def _first_difference(there: Any, here: Any, path: str = "") -> str:

@@ -5,6 +5,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from prnn_md.app.faults import report
+
+EXIT_FAILED = 1
+
 COMMANDS = {
     "train": ("prnn_md.app.train", "train a surrogate and compare it with others (as train.py does)"),
     "predict": ("prnn_md.app.predict", "stress of a trained surrogate along your own strain paths"),
@@ -15,7 +19,7 @@ COMMANDS = {
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command with the rest of the words; returns its exit code."""
+    """Run one command with the rest of the words; returns its exit code, 1 for an error, which is said."""
     words = sys.argv[1:] if words is None else list(words)
     listed = "\n".join(f"  {name:<10}{help}" for name, (_, help) in COMMANDS.items())
     parser = argparse.ArgumentParser(
@@ -27,4 +31,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=COMMANDS, metavar="command", help="one of the commands below")
     command = parser.parse_args(words[:1]).command
     module = importlib.import_module(COMMANDS[command][0])
-    return int(module.main(words[1:]) or 0)
+    try:
+        return int(module.main(words[1:]) or 0)
+    except Exception as error:
+        report(error)
+        return EXIT_FAILED

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from math import nan
 from pathlib import Path
 
 from torch import Tensor
@@ -21,6 +22,9 @@ from prnn_md.statistics import noise_floor
 from prnn_md.surrogates import PRNN
 from prnn_md.training.callbacks import UNTRAINED, BestCheckpoint
 from prnn_md.training.module import SurrogateModule, load_weights
+
+Answer = tuple[Tensor, Tensor]
+"""Stress (paths, T+1, 6) along the test paths, and which of them failed (paths,)."""
 
 
 def train_and_judge(config: Config, data: PathDataModule, ledger: Ledger) -> list[Row]:
@@ -45,21 +49,22 @@ def _judge(config: Config, data: PathDataModule, ledger: Ledger, loggers: list[R
     ledger.record(trainable_parameters=trainable)
     with _timed(ledger, "untrained"):
         file = ledger.folder / "checkpoints" / "untrained_test.pt"
-        untrained, failed = remembered(file, lambda: _on_test(config, module, data, "untrained"))
+        untrained = remembered(file, lambda: _on_test(config, module, data, "untrained"))
     with _timed(ledger, "training"):
         _fit(config, data, ledger, module, loggers)
     with _timed(ledger, "test"):
         trained = untrained
         if ledger.result["best_epoch"] != UNTRAINED:
-            trained, failed = _on_test(config, module, data, "trained")
-    rows = _record_errors(config, data, ledger, untrained, trained, failed)
+            trained = _on_test(config, module, data, "trained")
+    rows = _record_errors(config, data, ledger, untrained, trained)
     _save_and_draw(config, data, ledger, module, loggers, (untrained, trained))
     ledger.record(rows=rows)
 
 
-def _on_test(config: Config, module: SurrogateModule, data: PathDataModule, which: str) -> tuple[Tensor, Tensor]:
+def _on_test(config: Config, module: SurrogateModule, data: PathDataModule, which: str) -> Answer:
     what = f"{config['label']} {which}, test"
-    return predicted_stress(module.cell, data.test_data, config["dataset"]["batch_size"], what)
+    chunk = config["dataset"]["batch_size"]
+    return predicted_stress(module.cell, data.test_data, chunk, what, str(data.file), data.test_indices)
 
 
 def _fit(
@@ -81,13 +86,14 @@ def _fit(
 
 
 def _record_errors(
-    config: Config, data: PathDataModule, ledger: Ledger, untrained: Tensor, trained: Tensor, failed: Tensor
+    config: Config, data: PathDataModule, ledger: Ledger, untrained: Answer, trained: Answer
 ) -> list[Row]:
     test, label = data.test_data, config["label"]
-    before, after = errors(untrained, test), errors(trained, test)
+    before, after = errors(*untrained, test), errors(*trained, test)
     metrics = {f"test/{name}": value for name, value in asdict(after).items() if name != "floor"}
     metrics |= {f"untrained/{name}": value for name, value in asdict(before).items() if name != "floor"}
-    ledger.record(metrics=metrics | {"label/floor": after.floor, "test/failed": float(failed.sum())})
+    metrics |= {"untrained/failed": float(untrained[1].sum()), "test/failed": float(trained[1].sum())}
+    ledger.record(metrics=metrics | {"label/floor": after.floor})
     return [row(f"{label} untrained", 0, before), row(f"{label} trained", len(data.train_indices), after)]
 
 
@@ -97,9 +103,10 @@ def _save_and_draw(
     ledger: Ledger,
     module: SurrogateModule,
     loggers: list[RunLogger],
-    stresses: tuple[Tensor, Tensor],
+    answers: tuple[Answer, Answer],
 ) -> None:
     test = data.test_data
+    (untrained, untrained_failed), (trained, failed) = answers
     predictions = Predictions(
         label=config["label"],
         units=data.units,
@@ -110,14 +117,16 @@ def _save_and_draw(
         strain=test.strain,
         stress=test.stress,
         standard_error=test.standard_error,
-        untrained=stresses[0],
-        trained=stresses[1],
+        untrained=untrained,
+        trained=trained,
+        untrained_failed=untrained_failed,
+        failed=failed,
     )
     predictions.save(ledger.folder / "predictions.h5")
     localisation = module.cell.localisation() if isinstance(module.cell, PRNN) else None
     figures = draw_all(ledger.folder / "figures", predictions, read_metrics(ledger.folder), localisation)
     for logger in loggers:
-        logger.log_summary(ledger.result["metrics"])
+        logger.log_summary({name: nan if value is None else value for name, value in ledger.result["metrics"].items()})
         logger.log_figures(figures)
 
 

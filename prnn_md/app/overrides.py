@@ -1,5 +1,6 @@
 """From the words of a command line to a checked configuration, or to one message that says what is wrong."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,10 +10,11 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, Node
 
 from prnn_md.app.checking import ConfigError, alternatives
 from prnn_md.app.composition import KEYS, Config, composed, config_dir, groups, resolve
+from prnn_md.app.fields import shown
 from prnn_md.app.schema import MODEL_KEYS
 
 
@@ -39,14 +41,16 @@ def comparisons(main: Config) -> dict[str, Config]:
     """The configurations of the models to compare with, by the name of their folder.
 
     An entry of `compare` is a model option, and overrides for it in the same text. It shares everything with
-    the main configuration but the model, its parts and its training.
+    the main configuration but the model, its parts and its training; ConfigError for an override of the rest.
     """
     found: dict[str, Config] = {}
-    seeds = [f"seed={main['seed']}", *(f"seeds.{name}={value}" for name, value in main["seeds"].items())]
+    shared = [f"seed={main['seed']}"]
+    shared += [f"{key}.{name}={shown(value)}" for key in ("seeds", "hardware") for name, value in main[key].items()]
     for entry in main["compare"]:
         option, *words = shlex.split(entry) or [""]
         try:
-            own = checked_config([f"model={option}", *seeds, *words])
+            _check_own(words)
+            own = checked_config([f"model={option}", *shared, *words])
         except ConfigError as error:
             raise ConfigError(f"compare: '{entry}': {error}") from None
         mixed = {key: (own if key in MODEL_KEYS else main).get(key) for key in own | main} | {"compare": []}
@@ -54,6 +58,15 @@ def comparisons(main: Config) -> dict[str, Config]:
         folder = f"{option}-{repeated + 1}" if repeated else option
         found[folder] = {name: mixed[name] for name in KEYS if mixed.get(name) is not None}
     return found
+
+
+def _check_own(words: Sequence[str]) -> None:
+    """Raises ConfigError for an override of something that belongs to the whole run, not to one model of it."""
+    for word in words:
+        key = re.split(r"[./]", _parsed(word).key_or_group)[0]
+        if key == "hydra" or (key in KEYS and key not in MODEL_KEYS):
+            own = ", ".join(MODEL_KEYS)
+            raise ConfigError(f"{word}: all models of a run share its {key}. A compared model has its own {own}.")
 
 
 def _explain(overrides: Sequence[Override]) -> None:
@@ -123,9 +136,19 @@ def _check_key(override: Override, config: Any) -> None:
         if isinstance(config, DictConfig) and part in config:
             config = config._get_node(part)
             continue
+        _check_reference(override, parts[depth:], config)
         below = config if isinstance(config, DictConfig) else ()
         names = [str(name) for name in below if not str(name).startswith("_")]
         owners = _owners(parts[0]) if depth == 0 and parts[0] in groups() else []
         near = alternatives(part, names, ".".join(parts[:depth]), is_key=True)
         hint = f"It belongs to {' or '.join(owners)}." if owners else near
         raise ConfigError(f"{override.input_line}: there is no such key.\n{hint}")
+
+
+def _check_reference(override: Override, below: Sequence[str], node: Any) -> None:
+    """Raises ConfigError where the node only stands for another one, below which the key is to be written."""
+    if isinstance(node, Node) and node._is_interpolation():
+        referred = str(node._value()).removeprefix("${").removesuffix("}")
+        place = override.key_or_group.removesuffix("." + ".".join(below))
+        better = ".".join([referred, *below])
+        raise ConfigError(f"{override.input_line}: {place} is a copy of {referred}.\nDid you mean {better}?")

@@ -88,7 +88,8 @@ def predict(run: Path, strain: Path, out: Path) -> list[str]:
             try:
                 stress, state = module.cell.rollout(path.strain[None], path.times)
             except CellFailure as error:
-                raise ValueError(f"{strain}, path '{path.name}': {error}") from None
+                place = f"{strain}, path '{path.name}', increment {error.increment}"
+                raise ValueError(f"{place}: MD cell {error.cell}: {error.reason}.") from error
             stresses.append(torch.where(state.failed[:, None, None], torch.nan, stress)[0])
             failed += [path.name] * int(state.failed[0])
     write_stress_paths(out, paths, stresses)

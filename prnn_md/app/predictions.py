@@ -7,6 +7,7 @@ import h5py
 import torch
 from torch import Tensor
 
+from prnn_md.app.evaluation import counted
 from prnn_md.data.dataset import replaced_when_done
 from prnn_md.mechanics import COMPONENTS
 
@@ -18,7 +19,8 @@ class Predictions:
     """Test paths: Biot strain, label stress, its standard error and two predictions, all (paths, T+1, 6), Mandel.
 
     `paths` are the indices in the dataset, `family` their kinds, `times` (T+1,); stresses are in `units`;
-    `stress_scale` (6,) is the dataset's. `untrained` is the model before training, `trained` the best one.
+    `stress_scale` (6,) is the dataset's. `untrained` is the model before training, `trained` the best one; on paths
+    that a cell could not follow, `untrained_failed` and `failed` (paths,), they are NaN, and errors count zero.
     """
 
     label: str
@@ -32,6 +34,13 @@ class Predictions:
     standard_error: Tensor
     untrained: Tensor
     trained: Tensor
+    untrained_failed: Tensor
+    failed: Tensor
+
+    def counted(self, which: str) -> Tensor:
+        """The "untrained" or "trained" stress as errors count it."""
+        failed = {"untrained": self.untrained_failed, "trained": self.failed}[which]
+        return counted(getattr(self, which), failed)
 
     def save(self, path: Path) -> None:
         with replaced_when_done(path) as temporary, h5py.File(temporary, "x") as file:

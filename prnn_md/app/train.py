@@ -1,8 +1,6 @@
 """The training command: checks the words of the command line and hands them to Hydra."""
 
-import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +80,7 @@ def _run_job(config: "DictConfig", folder: Path, overrides: list[str]) -> tuple[
     """Exit code and validation error of one job; what goes wrong is said in one message."""
     from prnn_md.app.checking import ConfigError
     from prnn_md.app.composition import resolve
+    from prnn_md.app.faults import report
     from prnn_md.app.ledger import FolderInUse, Interrupted, read_result
     from prnn_md.app.overrides import comparisons
 
@@ -91,7 +90,7 @@ def _run_job(config: "DictConfig", folder: Path, overrides: list[str]) -> tuple[
         from prnn_md.app.training_job import run, show_finished
 
         if (read_result(folder) or {}).get("status") == "finished":
-            result = show_finished(folder)
+            result = show_finished(resolved, folder)
         else:
             result = run(resolved, others, folder, overrides)
     except (ConfigError, FolderInUse) as error:
@@ -101,15 +100,6 @@ def _run_job(config: "DictConfig", folder: Path, overrides: list[str]) -> tuple[
         print(f"interrupted by {error}; the same command with hydra.run.dir={folder} goes on.", file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None
     except Exception as error:
-        _report(error, folder)
+        report(error, f"The run folder {folder} has the details in result.json.")
         return EXIT_FAILED, None
     return 0, result["metrics"]["valid/error"]
-
-
-def _report(error: Exception, folder: Path) -> None:
-    """One message for what the user can mend, the traceback for the rest."""
-    ours = type(error).__module__.startswith("prnn_md.")
-    expected = ours or isinstance(error, ValueError | OSError)
-    if not expected or os.environ.get("HYDRA_FULL_ERROR") == "1":
-        traceback.print_exception(error)
-    print(f"error: {error}\nThe run folder {folder} has the details in result.json.", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import Any
 from prnn_md.app.building import build, use_hardware
 from prnn_md.app.comparison import Row, describe_data, print_comparison, save_comparison, zero_row
 from prnn_md.app.composition import Config
-from prnn_md.app.ledger import Ledger, interruptible, read_result
+from prnn_md.app.ledger import Ledger, check_same_config, interruptible, read_result
 from prnn_md.app.model_run import train_and_judge
 from prnn_md.data.datamodule import PathDataModule
 
@@ -32,8 +32,12 @@ def run(config: Config, others: dict[str, Config], folder: Path, overrides: Sequ
     return ledger.result
 
 
-def show_finished(folder: Path) -> dict[str, Any]:
-    """Print the table of a finished run again; returns what its result.json holds."""
+def show_finished(config: Config, folder: Path) -> dict[str, Any]:
+    """Print the table of a finished run again; returns what its result.json holds.
+
+    Raises FolderInUse where the run is of another configuration.
+    """
+    check_same_config(folder, config, "a finished run")
     result = read_result(folder)
     assert result is not None
     print(f"This run has finished on {result['finished']}; another one needs another folder.")
@@ -45,6 +49,7 @@ def _compared(config: Config, data: PathDataModule, folder: Path) -> list[Row]:
     """The rows of a model beside the main one, in a ledger of its own; untrained only where it is physical."""
     before = read_result(folder)
     if before is not None and before["status"] == "finished":
+        check_same_config(folder, config, "a finished run")
         rows: list[Row] = before["rows"]
     else:
         with Ledger(folder, config) as ledger:

@@ -21,8 +21,8 @@ class PathDataModule(LightningDataModule):
     Training takes n_train paths of the train pool, balanced over families in an order drawn from `seed`, so
     that fewer paths are always a subset of more; validation takes the first n_valid of its split, balanced as
     well; the test is on all of its split. None takes all. A batch holds strain, stress and standard_error
-    (paths, T+1, 6) and times (T+1,). Raises DatasetError for a file that cannot be read, and ValueError for
-    numbers that the pool cannot serve.
+    (paths, T+1, 6), index (paths,), the place of each path in the dataset, and times (T+1,). Raises DatasetError
+    for a file that cannot be read, and ValueError for numbers that the pool cannot serve.
     """
 
     def __init__(
@@ -79,17 +79,16 @@ class PathDataModule(LightningDataModule):
         return tuple(sorted(set(self.data.family)))
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        data = self.train_data
-        return self._loader(data, EpochShuffle(len(data), self.seed))
+        return self._loader(self.train_indices, EpochShuffle(len(self.train_indices), self.seed))
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.valid_data)
+        return self._loader(self.valid_indices)
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.test_data)
+        return self._loader(self.test_indices)
 
-    def _loader(self, data: StressStrainData, sampler: Sampler[int] | None = None) -> DataLoader[Batch]:
-        paths = _Paths(data)
+    def _loader(self, indices: Sequence[int], sampler: Sampler[int] | None = None) -> DataLoader[Batch]:
+        paths = _Paths(self.data, indices)
         sampler = SequentialSampler(paths) if sampler is None else sampler
         return DataLoader(paths, batch_size=self.batch_size, sampler=sampler, collate_fn=_collate)
 
@@ -129,16 +128,18 @@ _PER_PATH = ("strain", "stress", "standard_error")
 
 
 class _Paths(Dataset[Batch]):
-    def __init__(self, data: StressStrainData) -> None:
-        self.data = data
+    def __init__(self, data: StressStrainData, indices: Sequence[int]) -> None:
+        self.data, self.indices = data, indices
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self.indices)
 
-    def __getitem__(self, index: int) -> Batch:
-        return {name: getattr(self.data, name)[index] for name in _PER_PATH} | {"times": self.data.times}
+    def __getitem__(self, place: int) -> Batch:
+        index = self.indices[place]
+        arrays = {name: getattr(self.data, name)[index] for name in _PER_PATH}
+        return arrays | {"index": torch.tensor(index), "times": self.data.times}
 
 
 def _collate(items: list[Batch]) -> Batch:
-    stacked = {name: torch.stack([item[name] for item in items]) for name in _PER_PATH}
+    stacked = {name: torch.stack([item[name] for item in items]) for name in (*_PER_PATH, "index")}
     return stacked | {"times": items[0]["times"]}

@@ -1,5 +1,6 @@
 """Build libraries of microstructures, one simulation a sample."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from prnn_md.labels.jobs import Job, run_jobs
+from prnn_md.labels.jobs import Job, parts_folder, run_jobs
 from prnn_md.md.library import load_library, save_library
 from prnn_md.md.sample import Samples
 
@@ -25,17 +26,14 @@ def build_library(
     Finished samples wait in `<path>.parts/`, so that an interrupted build goes on when the call is repeated.
     `make` must be picklable; `provenance` is kept in the file.
     """
-    parts = path.with_name(path.stem + ".parts")
-    parts.mkdir(parents=True, exist_ok=True)
+    parts = parts_folder(path, {**provenance, "seeds": list(seeds)})
     jobs = [Job(parts / f"{index:04d}.h5", partial(_build_part, make), (seed,)) for index, seed in enumerate(seeds)]
     run_jobs(jobs, processes, f"{path.stem}: samples")
     samples = [load_library(job.output)[0] for job in jobs]
     positions = torch.cat([sample.positions for sample in samples])
     box = torch.cat([sample.box for sample in samples])
     save_library(path, Samples(positions, box, samples[0].bonds), dict(provenance))
-    for job in jobs:
-        job.output.unlink()
-    parts.rmdir()
+    shutil.rmtree(parts)
 
 
 def sample_seeds(seed: int, beads: int, count: int) -> list[int]:

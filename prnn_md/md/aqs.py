@@ -28,7 +28,18 @@ FAILURES = {
 
 
 class CellFailure(RuntimeError):
-    """An MD cell could not follow its strain path."""
+    """An MD cell could not follow its strain path.
+
+    `cell` is the sample, `path` the position in the batch, `increment` the point on the path, `reason` a sentence
+    without its full stop. Whoever knows what the path is called says so, as `prnn_md.training.module` does.
+    """
+
+    def __init__(self, cell: int, path: int, increment: int, reason: str) -> None:
+        super().__init__(cell, path, increment, reason)
+        self.cell, self.path, self.increment, self.reason = cell, path, increment, reason
+
+    def __str__(self) -> str:
+        return f"MD cell {self.cell}, path {self.path}, increment {self.increment}: {self.reason}."
 
 
 class AQSCell(Cell):
@@ -38,6 +49,9 @@ class AQSCell(Cell):
     positions are deformed affinely and the energy is minimised to a root-mean-square force of
     `force_tolerance`; the Biot stress of the undeformed cell is subtracted. The derivative of the stress is that
     of the branch on which the cell is (see `prnn_md.md.derivative`); it does not see which plastic events happen.
+
+    Where that derivative does not exist, at the edge of an event, it is dropped and counted in
+    `dropped_gradients`.
 
     `threads` cells (by default one per processor) are worked on side by side. `on_failure` is "raise", for a
     CellFailure that names cell, path and increment, or "mask", for NaN stresses from there on and a mark in
@@ -54,7 +68,7 @@ class AQSCell(Cell):
         self,
         samples: Samples,
         force_field: BeadSpring,
-        force_tolerance: float = 1e-4,
+        force_tolerance: float = 1e-3,
         max_evaluations: int = 20_000,
         threads: int | None = None,
         on_failure: str = "raise",
@@ -67,6 +81,7 @@ class AQSCell(Cell):
         self.max_evaluations = max_evaluations
         self.threads = threads or len(os.sched_getaffinity(0))
         self.on_failure = on_failure
+        self.dropped_gradients = 0
         self._force = force_array(force_field)
         self._bonds = samples.bonds.numpy()
         self._excluded = excluded_partners(self._bonds, samples.positions.shape[1])
@@ -102,13 +117,16 @@ class AQSCell(Cell):
         return stresses, State(failed.reshape(batch), positions=positions.reshape(state.positions.shape))
 
     def stress_and_tangent(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, Tensor, State]:
-        """As in `Cell`; the tangent, symmetric, takes one factorisation of the Hessian of each cell."""
+        """As in `Cell`; the tangent takes one factorisation of each cell's Hessian, and is NaN for a failed cell."""
         with torch.no_grad():
             stress, state = self(strain, dt, state)
         stretches = stretch_of(strain.detach()).reshape(-1, 3, 3).numpy()
         positions = state.positions.reshape(len(stretches), -1, 3).numpy()
-        jobs = ((self._tangent, (k, positions[k], stretches[k])) for k in range(len(stretches)))
-        tangents = np.stack(list(self._side_by_side(jobs)))
+        tangents = np.full((len(stretches), 6, 6), np.nan)
+        valid = [int(k) for k in (~state.failed).reshape(-1).nonzero()]
+        jobs = ((self._tangent, (k, positions[k], stretches[k])) for k in valid)
+        for k, tangent in zip(valid, self._side_by_side(jobs), strict=True):
+            tangents[k] = tangent
         return stress, torch.from_numpy(tangents).reshape(*strain.shape, 6), state
 
     def _tangent(self, item: int, y: np.ndarray, stretch: np.ndarray) -> np.ndarray:
@@ -121,10 +139,9 @@ class AQSCell(Cell):
         # Rigid translations cost no energy: give each one a stiffness, which changes nothing else.
         for axis in range(3):
             hessian[axis::3, axis::3] += 1.0 / beads
-        nonaffine = scipy.linalg.solve(hessian, coupling, assume_a="sym")
-        tangent = (born - coupling.T @ nonaffine) / abs(np.linalg.det(box0))
-        result: np.ndarray = 0.5 * (tangent + tangent.T)
-        return result
+        nonaffine = scipy.linalg.lu_solve(scipy.linalg.lu_factor(hessian), coupling)
+        tangent: np.ndarray = (born - coupling.T @ nonaffine) / abs(np.linalg.det(box0))
+        return tangent
 
     def follow(
         self, item: int, y: np.ndarray, stretches: np.ndarray, stresses: np.ndarray, kept: np.ndarray
@@ -137,21 +154,26 @@ class AQSCell(Cell):
 
     def carry_back(
         self, item: int, kept: np.ndarray, stretches: np.ndarray, gradients: np.ndarray, result: np.ndarray
-    ) -> None:
-        """Fill `result` with the gradient of one cell's roll-out with respect to its strains (T, 3, 3)."""
+    ) -> int:
+        """Fill `result` (T, 3, 3) with the gradient of one cell's roll-out with respect to its stretches, from the
+        `gradients` (T, 3, 3) with respect to its stresses; returns how many increments had none."""
         box0 = self.sample_box[item % self.count].numpy()
-        rollout_adjoint(kept, box0, self._bonds, self._excluded, self._force, stretches, gradients, result)
+        fixed = (box0, self._bonds, self._excluded, self._force)
+        return rollout_adjoint(kept, *fixed, stretches, gradients, result)
 
     def fail(self, item: int, increment: int, status: int) -> None:
         """Raise a CellFailure for one item, unless failures are masked."""
         if self.on_failure == "raise":
             path, cell = divmod(item, self.count)
-            raise CellFailure(f"MD cell {cell}, path {path}, increment {increment}: {FAILURES[status]}.")
+            raise CellFailure(cell, path, increment, FAILURES[status])
 
     def _side_by_side(self, jobs: Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]) -> Iterator[Any]:
         with ThreadPoolExecutor(self.threads) as pool:
             futures = [pool.submit(function, *arguments) for function, arguments in jobs]
-            yield from (future.result() for future in futures)
+            try:
+                yield from (future.result() for future in futures)
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _checked_batch(self, batch_shape: Sequence[int]) -> torch.Size:
         if not batch_shape or batch_shape[-1] != self.count:
@@ -190,6 +212,5 @@ class _Rollout(torch.autograd.Function):
             (ctx.cell.carry_back, (k, ctx.kept[k], ctx.stretches[k], gradients[k], result[k]))
             for k in range(len(result))
         )
-        for _ in ctx.cell._side_by_side(jobs):
-            pass
+        ctx.cell.dropped_gradients += sum(ctx.cell._side_by_side(jobs))
         return to_mandel(torch.from_numpy(result)), None, None, None

@@ -13,12 +13,13 @@ direction G moves the term's ends apart by G d0, pulls on them with K G d0, and 
 import numpy as np
 from numba import njit
 
+from prnn_md.md.compiled import FAST
 from prnn_md.md.minimiser import CONVERGED, NOT_FINITE, SMALL_BOX, dot, minimise
 from prnn_md.md.neighbours import face_width, find_terms
-from prnn_md.md.potential import FAST, separations, stiffness_terms, virial
+from prnn_md.md.potential import separations, stiffness_terms, virial
 
 
-@njit(cache=True, nogil=True)
+@njit(**FAST)
 def rollout(y, box0, bonds, excluded, p, stretches, tolerance, max_evaluations, stresses, kept):
     """Deform one cell through `stretches` (T, 3, 3), minimising its energy after each affine step.
 
@@ -155,11 +156,12 @@ def tangent_times(x, stretch, box0, bonds, excluded, p, g, result):
     return converged
 
 
-@njit(cache=True, nogil=True)
+@njit(**FAST)
 def rollout_adjoint(kept, box0, bonds, excluded, p, stretches, stress_gradients, strain_gradients):
     """Carry gradients with respect to the stresses (T, 3, 3) back to the strains (T, 3, 3) of a roll-out.
 
-    `kept` (T, N, 3) are the minima that `rollout` kept. Returns the number of solves that did not converge.
+    `kept` (T, N, 3) are the minima that `rollout` kept. Where the linear solve does not converge, at the edge of a
+    plastic event, the gradient of that increment is dropped (zero); returns their number.
     """
     failed = 0
     for t in range(stretches.shape[0]):
@@ -167,11 +169,13 @@ def rollout_adjoint(kept, box0, bonds, excluded, p, stretches, stress_gradients,
         strain_gradients[t] = 0.0
         if np.abs(g).max() > 0.0:
             converged = tangent_times(kept[t], stretches[t], box0, bonds, excluded, p, g, strain_gradients[t])
-            failed += 0 if converged else 1
+            if not converged:
+                strain_gradients[t] = 0.0
+                failed += 1
     return failed
 
 
-@njit(cache=True, nogil=True)
+@njit(**FAST)
 def stiffness_matrices(x, stretch, box0, bonds, excluded, p, basis):
     """W_yy (3N, 3N), W_yE (3N, 6) and W_EE (6, 6) at the minimum x, in the strain basis (6, 3, 3)."""
     first, second, d, d0, slope, along = _stiffness(x, stretch, box0, bonds, excluded, p)

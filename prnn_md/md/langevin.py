@@ -3,9 +3,10 @@
 import numpy as np
 from numba import njit
 
+from prnn_md.md.compiled import FAST
 from prnn_md.md.minimiser import largest_square
 from prnn_md.md.neighbours import find_terms
-from prnn_md.md.potential import FAST, bond_terms, pair_terms, separations
+from prnn_md.md.potential import bond_terms, pair_terms, separations
 
 SKIN = 0.5  # wider than for minimisation, since beads in a melt move far
 EVERY = 10  # steps between two actions of thermostat and barostat

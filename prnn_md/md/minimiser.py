@@ -3,8 +3,9 @@
 import numpy as np
 from numba import njit
 
+from prnn_md.md.compiled import FAST
 from prnn_md.md.neighbours import find_terms
-from prnn_md.md.potential import FAST, energy_and_forces
+from prnn_md.md.potential import energy_and_forces
 
 CONVERGED, NOT_CONVERGED, BROKEN_BOND, SMALL_BOX, NOT_FINITE = 0, 1, 2, 3, 4
 SKIN = 0.3  # the neighbour list reaches this much farther than the potential

@@ -3,10 +3,10 @@
 import numpy as np
 from numba import njit
 
-from prnn_md.md.potential import FAST
+from prnn_md.md.compiled import FAST
 
 
-@njit(cache=True, nogil=True)
+@njit(**FAST)
 def face_width(box):
     """Smallest distance between opposite faces of the box."""
     inverse = np.linalg.inv(box)

@@ -12,15 +12,8 @@ passes, of which the middle one, where the arithmetic is, runs on contiguous arr
 import numpy as np
 from numba import njit
 
+from prnn_md.md.compiled import FAST
 from prnn_md.md.force_field import BeadSpring
-
-# Fast arithmetic that keeps inf and nan meaningful, and division that never checks for zero.
-FAST = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"reassoc", "contract", "arcp", "nsz"},
-}
 
 
 def force_array(force_field: BeadSpring) -> np.ndarray:

@@ -154,11 +154,12 @@ def virial_stress(lammps: Any) -> Tensor:
     return to_mandel(torch.tensor([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], dtype=torch.float64))
 
 
-def drive_sample(sample: Samples, strains: Tensor, force_field: BeadSpring, force_tolerance: float = 5e-3) -> Tensor:
+def drive_sample(sample: Samples, strains: Tensor, force_field: BeadSpring, force_tolerance: float = 1e-2) -> Tensor:
     """Athermal quasi-static Biot stresses (T+1, 6) of one sample along strains (T+1, 6) that start at zero.
 
     Each increment deforms box and positions affinely and minimises by conjugate gradients until no bead
-    feels a force above `force_tolerance`. The residual stress of the first point is subtracted.
+    feels a force above `force_tolerance`. The residual stress of the first point is subtracted. Raises
+    LammpsError where a minimisation stops short of the tolerance, a bond is about to break, or stress is lost.
     """
     stresses = []
     with polymer_in_lammps(sample, force_field) as lammps:
@@ -166,11 +167,12 @@ def drive_sample(sample: Samples, strains: Tensor, force_field: BeadSpring, forc
         lammps.commands_list(["compute bond all bond/local dist", "compute longest all reduce max c_bond inputs local"])
         lammps.commands_list(["min_style cg", "min_modify norm max dmax 0.1"])
         for number, strain in enumerate(strains):
-            frame = _deform(lammps, sample.box[0], strain)
+            frame = deform(lammps, sample.box[0], strain)
             lammps.command("run 0")
             _check_bonds(lammps, force_field, number)
             lammps.command(f"minimize 0 {force_tolerance} 100000 100000")
             _check_bonds(lammps, force_field, number)
+            _check_forces(lammps, force_tolerance, number)
             cauchy = frame @ from_mandel(virial_stress(lammps)) @ frame.T
             if not bool(torch.isfinite(cauchy).all()):
                 raise LammpsError(f"The stress at increment {number} is not finite: the path overloads the sample.")
@@ -188,7 +190,15 @@ def _check_bonds(lammps: Any, force_field: BeadSpring, increment: int) -> None:
         )
 
 
-def _deform(lammps: Any, reference_box: Tensor, strain: Tensor) -> Tensor:
+def _check_forces(lammps: Any, tolerance: float, increment: int) -> None:
+    """Raise where the minimiser stopped for another reason than the tolerance."""
+    forces = np.array(lammps.gather_atoms("f", 1, 3)).reshape(-1, 3)
+    largest = np.linalg.norm(forces, axis=1).max()
+    if not largest <= 1.000001 * tolerance:
+        raise LammpsError(f"Increment {increment}: minimisation stopped at a force of {largest:.1e} > {tolerance:.1e}.")
+
+
+def deform(lammps: Any, reference_box: Tensor, strain: Tensor) -> Tensor:
     """Set the box to (I + E) h0 with positions remapped; returns the rotation Q from its frame to ours."""
     frame, box = upper_triangular_box(stretch_of(strain) @ reference_box)
     (xx, xy, xz), (_, yy, yz), (_, _, zz) = box.tolist()

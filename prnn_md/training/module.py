@@ -1,6 +1,7 @@
 """Training of any cell on stress-strain paths, and the weights that it leaves behind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import sqrt
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from prnn_md.cell import Cell
+from prnn_md.cell import Cell, State
+from prnn_md.md.aqs import CellFailure
 from prnn_md.statistics import path_square_errors, path_square_floors, signed_root
 
 SCHEMA_VERSION = 1
@@ -27,6 +29,10 @@ class TrainingError(RuntimeError):
     """A training that cannot go on; the message names epoch and batch."""
 
 
+class PathFailure(RuntimeError):
+    """A path that a cell could not follow; the message names dataset, path, increment and cell."""
+
+
 class CheckpointError(ValueError):
     """A checkpoint that cannot be read or does not fit; the message names the file and what to do."""
 
@@ -34,14 +40,16 @@ class CheckpointError(ValueError):
 class SurrogateModule(LightningModule):
     """Fits the trainable parameters of a cell to stresses along strain paths.
 
-    A batch holds `strain`, `stress` and `standard_error`, each (paths, T+1, 6), and `times`, (T+1,) or
-    (paths, T+1). The loss is the mean square of (predicted - stress) / stress_scale. `optimizer` is called
-    with the parameters, `scheduler` (stepped once per epoch, on `valid/error` where it wants a metric) with
-    the optimiser.
+    A batch holds `strain`, `stress` and `standard_error`, each (paths, T+1, 6), `index` (paths,), their places in
+    the dataset `source`, and `times`, (T+1,) or (paths, T+1). The loss is the mean square of
+    (predicted - stress) / stress_scale. `optimizer` is called with the parameters, `scheduler` (stepped once per
+    epoch, on `valid/error` where it wants a metric) with the optimiser.
 
     Logged per epoch for train, valid and test: <split>/error, /floor and /net_error as in
     `prnn_md.statistics`, and /failed, the number of paths whose state failed. These add nothing to loss and
-    train/error; in validation and test they count as answered by zero stress, so that failing never pays.
+    train/error; in validation and test they count as answered by zero stress, so that failing never pays. Cells
+    with a count of `dropped_gradients` also give train/dropped_gradients, the increments of the epoch whose gradient
+    was dropped because, close to a plastic event, it could not be solved for. PathFailure where a cell ends the run.
     """
 
     stress_scale: Tensor
@@ -52,20 +60,21 @@ class SurrogateModule(LightningModule):
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., Any] | None,
         stress_scale: Tensor,
+        source: str = "",
     ) -> None:
         super().__init__()
-        self.cell = cell
+        self.cell, self.source = cell, source
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
         self._squares: dict[str, list[tuple[Tensor, Tensor]]] = {"train": [], "valid": [], "test": []}
         self._failures = dict.fromkeys(self._squares, 0)
-        self._batch = 0
+        self._batch, self._dropped_before = 0, 0
         self.register_buffer("stress_scale", stress_scale.detach().clone())
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of the paths that did not fail; TrainingError if all did, or if it is not finite."""
         self._batch = batch_idx
         self.cell.reseed(self.current_epoch, batch_idx, self.global_rank)
-        predicted, state = self.cell.rollout(batch["strain"], batch["times"])
+        predicted, state = self._rollout(batch)
         kept = ~state.failed
         if not bool(kept.any()):
             raise TrainingError(f"{self._place()}: all {len(kept)} paths failed, nothing is left to learn from.")
@@ -90,6 +99,7 @@ class SurrogateModule(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self._forget("train")
+        self._dropped_before = self._dropped_gradients() or 0
 
     def on_validation_epoch_start(self) -> None:
         self._forget("valid")
@@ -99,6 +109,10 @@ class SurrogateModule(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self._log_split("train")
+        dropped = self._dropped_gradients()
+        if dropped is not None:
+            count = float(dropped - self._dropped_before)
+            self.log("train/dropped_gradients", count, sync_dist=True, reduce_fx="sum")
 
     def on_validation_epoch_end(self) -> None:
         self._log_split("valid")
@@ -129,10 +143,19 @@ class SurrogateModule(LightningModule):
         check_version(checkpoint, "The checkpoint")
 
     def _evaluate(self, split: str, batch: Batch) -> None:
-        predicted, state = self.cell.rollout(batch["strain"], batch["times"])
+        predicted, state = self._rollout(batch)
         predicted = torch.where(state.failed[:, None, None], 0.0, predicted)
         squares = path_square_errors(predicted, batch["stress"], self.stress_scale)
         self._collect(split, squares, batch["standard_error"], int(state.failed.sum()))
+
+    def _rollout(self, batch: Batch) -> tuple[Tensor, State]:
+        with failures_named(self.source, lambda path: int(batch["index"][path])):
+            return self.cell.rollout(batch["strain"], batch["times"])
+
+    def _dropped_gradients(self) -> int | None:
+        """The count of all cells that have one since they were made, None where none has."""
+        counts = [module.dropped_gradients for module in self.cell.modules() if hasattr(module, "dropped_gradients")]
+        return sum(cast(list[int], counts)) if counts else None
 
     def _collect(self, split: str, squares: Tensor, standard_error: Tensor, failures: int) -> None:
         self._squares[split].append((squares.detach(), path_square_floors(standard_error, self.stress_scale)))
@@ -153,6 +176,19 @@ class SurrogateModule(LightningModule):
 
     def _place(self) -> str:
         return f"Epoch {self.current_epoch}, batch {self._batch}"
+
+
+@contextmanager
+def failures_named(source: str, index_of: Callable[[int], int]) -> Iterator[None]:
+    """Within the block a CellFailure becomes a PathFailure that names the path in its dataset.
+
+    `source` is the dataset, if known; `index_of` gives the index in it from the position in the batch.
+    """
+    try:
+        yield
+    except CellFailure as failure:
+        place = f"{source or 'The dataset'}, path {index_of(failure.path)}, increment {failure.increment}"
+        raise PathFailure(f"{place}: MD cell {failure.cell}: {failure.reason}.") from failure
 
 
 def check_version(checkpoint: dict[str, Any], source: str) -> None:

@@ -52,6 +52,7 @@ def tiny_words(tiny_dataset: Path) -> list[str]:
         "md=j2",
         "md.j2.count=2",
         f"dataset.path={tiny_dataset}",
+        "dataset.n_valid=null",
         "training.max_epochs=2",
         "callbacks=quiet",
         "logger=csv",

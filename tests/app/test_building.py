@@ -24,7 +24,7 @@ OPTIONS = [(group, option) for group, options in groups().items() for option in 
 def test_every_option_builds(group: str, option: str, tiny_dataset: Path, tmp_path: Path) -> None:
     beside = SMALL[option] if group == "md" else BESIDE.get(group, [] if option in ("gru", "lstm") else ["md=j2"])
     shipped = group == "dataset" and option in shipped_names()
-    data_words = [] if shipped else [f"dataset.path={tiny_dataset}"]
+    data_words = [] if shipped else [f"dataset.path={tiny_dataset}", "dataset.n_valid=null"]
     words = [f"{group}={option}", *beside, *data_words]
     config = checked_config(words)
     if group == "dataset" and not shipped:
@@ -57,6 +57,16 @@ def test_units_must_agree_with_the_data(tiny_config: Callable[..., Config]) -> N
     config = tiny_config("md.j2.units=MPa")
     with pytest.raises(ValueError, match=r"unit of stress is MPa, that of the dataset .*tiny.h5 is epsilon/sigma\^3"):
         build_module(config, build(config["dataset"]))
+
+
+def test_cells_of_molecules_are_refused_on_a_gpu_at_once(
+    tiny_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prnn_md.app.building.build_cell", lambda _: pytest.fail("cells were built"))
+    config = tiny_config()
+    beside = checked_config(["hardware=gpu", f"dataset.path={config['dataset']['path']}", "dataset.n_valid=null"])
+    with pytest.raises(ValueError, match="accelerator=cuda: the MD cells of md.polymer run on the processor"):
+        build_module(beside, build(config["dataset"]))
 
 
 def test_errors_of_constructors_come_through() -> None:

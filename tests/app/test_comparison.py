@@ -25,6 +25,17 @@ def test_rows_are_saved_as_they_are(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "comparison.json").read_text()) == rows
 
 
+def test_an_error_that_is_not_finite_is_null_in_the_file_and_nan_in_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    nan = float("nan")
+    save_comparison(tmp_path, [row("GRU trained", 12, NetError(nan, 0.1, nan, nan, nan))])
+    rows = json.loads((tmp_path / "comparison.json").read_text(), parse_constant=pytest.fail)
+    assert rows[0]["error"] is None
+    print_comparison(tmp_path, rows, "")
+    assert "nan to nan" in capsys.readouterr().out
+
+
 def test_zero_has_no_training_paths(tiny_dataset: Path) -> None:
     found = zero_row(PathDataModule(str(tiny_dataset)).test_data)
     assert (found["name"], found["n_train"]) == ("zero", 0)

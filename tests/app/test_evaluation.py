@@ -1,14 +1,17 @@
-"""Predictions along paths: chunked, with failures answered by zero, and kept for a restart."""
+"""Predictions along paths: chunked, with failures marked, and kept for a restart."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from prnn_md.app.evaluation import predicted_stress, remembered
+from prnn_md.app.evaluation import errors, predicted_stress, remembered
 from prnn_md.cell import Cell, State
 from prnn_md.data.dataset import read_dataset
 from prnn_md.materials.j2 import J2
+from prnn_md.md.polymer import polymer_cells
+from prnn_md.training.module import PathFailure
 
 
 class Fragile(J2):
@@ -31,13 +34,31 @@ def test_chunks_do_not_change_the_prediction(chunk: int, tiny_dataset: Path, cap
     assert "J2: 12 of 12 paths" in capsys.readouterr().err
 
 
-def test_failed_paths_are_answered_by_zero(tiny_dataset: Path) -> None:
+def test_failed_paths_are_nan_and_count_as_zero(tiny_dataset: Path) -> None:
     data = read_dataset(tiny_dataset).select("test")
     cell: Cell = Fragile()
     stress, failed = predicted_stress(cell, data, 3, "fragile")
     assert failed.tolist() == [False, True, False]
-    assert stress.isfinite().all()
-    assert (stress[1] == 0).all()
+    assert stress[1].isnan().all()
+    assert stress[[0, 2]].isfinite().all()
+    answered = stress.clone()
+    answered[1] = 0.0
+    assert errors(stress, failed, data) == errors(answered, torch.zeros(3, dtype=torch.bool), data)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_a_cell_that_gives_up_names_file_path_and_increment(chunk: int, tiny_dataset: Path) -> None:
+    data = read_dataset(tiny_dataset).select([7, 5, 9])
+    data.strain[1, 2, 0] = 0.9
+    cell = polymer_cells("a", 160, 1)
+    cell.rollout = partial(_each_path_in_every_cell, cell.rollout)
+    with pytest.raises(PathFailure, match="^tiny.h5, path 5, increment 2: MD cell 0: a bond broke"):
+        predicted_stress(cell, data, chunk, "cell", "tiny.h5", [7, 5, 9])
+
+
+def _each_path_in_every_cell(rollout, strains, times):
+    stresses, state = rollout(strains.unsqueeze(-3), times)
+    return stresses.squeeze(-3), State(state.failed.squeeze(-1))
 
 
 def test_what_is_remembered_is_not_computed_again(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The figures show the data that they are given."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,16 @@ def predictions() -> Predictions:
         standard_error=torch.full_like(strain, 0.25),
         untrained=stress * 0.0,
         trained=stress + offset,
+        untrained_failed=torch.zeros(4, dtype=torch.bool),
+        failed=torch.zeros(4, dtype=torch.bool),
     )
+
+
+def with_failure(predictions: Predictions, index: int) -> Predictions:
+    """The same with a trained model that failed on one path."""
+    trained, failed = predictions.trained.clone(), predictions.failed.clone()
+    trained[index], failed[index] = torch.nan, True
+    return replace(predictions, trained=trained, failed=failed)
 
 
 @pytest.fixture
@@ -71,6 +81,16 @@ def test_parity_names_the_error(predictions: Predictions) -> None:
     titles = [axes.get_title() for axes in parity(predictions).axes]
     assert titles[1] == f"PRNN trained, error {(14 / 4) ** 0.5:.3f}"
     assert titles[0] == f"PRNN untrained, error {6**0.5:.3f}"
+
+
+def test_a_failed_path_is_shown_without_curve_and_judged_as_zero(predictions: Predictions) -> None:
+    figure = stress_paths(with_failure(predictions, 1), "loop")
+    assert f"path 11\nlargest error {6**0.5:.2f}, failed" in figure.axes[1].get_title()
+    assert np.isnan(figure.axes[1].lines[2].get_ydata()).all()
+    right = parity(with_failure(predictions, 1)).axes[1]
+    assert right.get_title() == f"PRNN trained, error {((6 + 4 + 9) / 4) ** 0.5:.3f}"
+    assert np.isnan(right.lines[1].get_ydata()).sum() == 15
+    assert right.get_xlim()[1] == pytest.approx(1.05 * 7)
 
 
 def test_loss_curves_mark_the_best_epoch_and_the_floor() -> None:

@@ -99,6 +99,26 @@ def test_a_living_run_is_not_disturbed(tmp_path: Path) -> None:
             Ledger(tmp_path, CONFIG)
 
 
+def test_a_process_of_another_user_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(process: int, number: int) -> None:
+        raise PermissionError
+
+    with Ledger(tmp_path, CONFIG) as ledger:
+        ledger.record(process=os.getppid())
+        monkeypatch.setattr(os, "kill", forbidden)
+        with pytest.raises(FolderInUse, match="still going on"):
+            Ledger(tmp_path, CONFIG)
+
+
+def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:
+    with Ledger(tmp_path, CONFIG) as ledger:
+        ledger.record(metrics={"a": float("nan"), "b": 1.0}, rows=({"error": -float("inf")},))
+    result = json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail)
+    assert result == ledger.result
+    assert result["metrics"] == {"a": None, "b": 1.0}
+    assert result["rows"] == [{"error": None}]
+
+
 def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "first")
     with pytest.raises(TypeError):

@@ -20,6 +20,7 @@ from prnn_md.app.overrides import checked_config, comparisons
         ("optimizer.lr=-1", ["optimizer.lr=-1", "a number above 0"]),
         ("+dataset.extra=3", ["dataset.extra=3", "no such key"]),
         ("~dataset.path", ["dataset.path is missing"]),
+        ("md.polymer.dynamics.force_tolerance=1", ["is a copy of dynamics", "Did you mean dynamics.force_tolerance?"]),
         ("seed=x", ["seed=x", "a whole number at least 0"]),
         ("dataset.seed=${seeds.modle}", ["dataset.seed", "seeds.modle"]),
         ("scheduler._target_=torch.optim.SGD", ["scheduler._target_=torch.optim.SGD", "ReduceLROnPlateau"]),
@@ -53,3 +54,23 @@ def test_compared_models_share_data_seeds_and_hardware() -> None:
 def test_a_compared_model_that_does_not_exist_is_named() -> None:
     with pytest.raises(ConfigError, match=r"compare: 'gruu x=1': (.|\n)*Did you mean gru\?"):
         comparisons(checked_config(["compare=['gruu x=1']"]))
+
+
+@pytest.mark.parametrize(
+    ("entry", "key"),
+    [
+        ("gru dataset.n_train=12", "dataset"),
+        ("gru model.hidden=4 seed=3", "seed"),
+        ("lstm logger=csv", "logger"),
+        ("gru hydra.run.dir=x", "hydra"),
+        ("gru ~callbacks", "callbacks"),
+    ],
+)
+def test_what_all_models_share_is_refused_in_a_comparison(entry: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"compare: '{entry}': .*: all models of a run share its {key}\."):
+        comparisons(checked_config([f"compare=['{entry}']"]))
+
+
+def test_parts_of_a_compared_model_follow_the_hardware_of_the_run() -> None:
+    main = checked_config(["model=gru", "hardware.threads=3", "compare=['prnn md/dynamics=aqs']"])
+    assert comparisons(main)["prnn"]["md"]["polymer"]["dynamics"]["threads"] == 3

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from prnn_md.app.building import bare_module, build_cell
+from prnn_md.app.overrides import checked_config
 from prnn_md.app.predict import main
 from prnn_md.app.predictions import Predictions
 from prnn_md.data.strain_csv import STRAIN_COLUMNS, STRESS_COLUMNS
 from prnn_md.mechanics import mandel_weights
+from prnn_md.training.module import SCHEMA_VERSION
 
 
 def write_paths(file: Path, strains: torch.Tensor) -> None:
@@ -83,3 +87,32 @@ def test_a_bad_strain_file_and_a_lost_checkpoint_are_named(
     assert main([f"run={tmp_path / 'run'}", f"strain={tmp_path / 'good.csv'}"]) == 1
     assert "best.ckpt" in capsys.readouterr().err
     assert not (tmp_path / "good_stress.csv").exists()
+
+
+@pytest.fixture
+def run_of_molecules(tiny_words: list[str], tmp_path: Path) -> Path:
+    """The folder of a run of a PRNN with one MD cell, as it is before training."""
+    words = [word for word in tiny_words if not word.startswith("md")]
+    config = checked_config([*words, "md=polymer", "md.polymer.count=1"])
+    module = bare_module(config, build_cell(config), torch.ones(6, dtype=torch.float64))
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    checkpoint = {"state_dict": module.state_dict(), "prnn_md_schema_version": SCHEMA_VERSION}
+    torch.save(checkpoint, folder / "checkpoints" / "best.ckpt")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "result.json").write_text(json.dumps({"status": "finished", "largest_strain": 1.0}))
+    return folder
+
+
+def test_a_path_that_md_cells_cannot_follow_is_named(
+    run_of_molecules: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for size, reason in ((0.9, "a bond broke"), (-0.5, "the box became narrower than twice the cutoff")):
+        strain = torch.zeros(2, 3, 6, dtype=torch.float64)
+        strain[1, 2, 0] = size
+        write_paths(tmp_path / "far.csv", strain)
+        assert main([f"run={run_of_molecules}", f"strain={tmp_path / 'far.csv'}"]) == 1
+        shown = capsys.readouterr().err
+        assert shown.startswith(f"error: {tmp_path / 'far.csv'}, path '1', increment 2: MD cell 0: {reason}")
+        assert shown.count("path") == 1 + str(tmp_path).count("path")
+        assert not (tmp_path / "far_stress.csv").exists()

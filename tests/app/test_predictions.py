@@ -24,6 +24,8 @@ def made_up() -> Predictions:
         standard_error=values[2].abs(),
         untrained=values[3],
         trained=values[4],
+        untrained_failed=torch.tensor([True, True, False]),
+        failed=torch.tensor([False, True, False]),
     )
 
 

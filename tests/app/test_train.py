@@ -137,9 +137,21 @@ def test_the_same_command_on_a_finished_run_shows_its_table(
     finished_run: Path, tiny_words: list[str], in_folder: Path, capsys: pytest.CaptureFixture
 ) -> None:
     before = (finished_run / "result.json").stat().st_mtime
-    assert train.main([*tiny_words, f"hydra.run.dir={finished_run}"]) == 0
+    words = [*tiny_words, "compare=['gru training.max_epochs=2 model.hidden=4']", f"hydra.run.dir={finished_run}"]
+    assert train.main(words) == 0
     assert "This run has finished" in capsys.readouterr().out
     assert (finished_run / "result.json").stat().st_mtime == before
+
+
+def test_a_finished_folder_of_another_run_is_refused(
+    finished_run: Path, tiny_words: list[str], in_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = [*tiny_words, "optimizer.lr=0.123", f"hydra.run.dir={finished_run}"]
+    assert train.main(words) == train.EXIT_CONFIG
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "holds a finished run of another configuration: " in shown.err
+    assert "there and" in shown.err
 
 
 def test_an_unfinished_folder_of_another_run_is_refused(

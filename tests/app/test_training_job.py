@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import yaml
 
 from prnn_md.app import model_run, training_job
 from prnn_md.app.composition import Config
-from prnn_md.app.ledger import FolderInUse, Interrupted, read_result
+from prnn_md.app.ledger import FolderInUse, Interrupted, Ledger, read_result
 from prnn_md.app.metrics_log import read_metrics
 from prnn_md.app.overrides import checked_config, comparisons
 from prnn_md.app.predictions import Predictions
 from prnn_md.app.training_job import run, show_finished
+from prnn_md.cell import State
 from prnn_md.data.dataset import read_dataset
+from prnn_md.materials import J2
 from prnn_md.statistics import net_error, noise_floor
 
 FILES = {"config.yaml", "overrides.yaml", "metrics.csv", "result.json", "predictions.h5", "figures", "checkpoints"}
@@ -88,7 +91,11 @@ def test_a_finished_run_is_shown_again_and_not_continued(finished_run: Path, cap
     config = yaml.safe_load((finished_run / "config.yaml").read_text())
     with pytest.raises(FolderInUse, match="finished run"):
         run(config, {}, finished_run)
-    assert show_finished(finished_run)["status"] == "finished"
+    with pytest.raises(
+        FolderInUse, match=r"finished run of another configuration: optimizer\.lr is .* there and 9 here"
+    ):
+        show_finished({**config, "optimizer": {**config["optimizer"], "lr": 9}}, finished_run)
+    assert show_finished(config, finished_run)["status"] == "finished"
     shown = capsys.readouterr().out
     assert "GRU trained" in shown
     assert "Validation paths: 3" in shown
@@ -150,13 +157,64 @@ def _stop_after_an_epoch(
 
 def _unless_gru(compute: Callable) -> Callable:
     """Refuses to evaluate the main model again."""
-    return lambda cell, data, chunk, what: (
-        compute(cell, data, chunk, what) if what.startswith("GRU") else pytest.fail(f"again: {what}")
+    return lambda cell, data, chunk, what, *place: (
+        compute(cell, data, chunk, what, *place) if what.startswith("GRU") else pytest.fail(f"again: {what}")
     )
 
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+def test_a_compared_model_of_another_configuration_is_not_taken_over(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished_run, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    config = yaml.safe_load((finished_run / "config.yaml").read_text())
+    other = yaml.safe_load((finished_run / "compare" / "gru" / "config.yaml").read_text())
+    other["model"]["hidden"] = 5
+    monkeypatch.setattr(training_job, "train_and_judge", lambda *_: [])
+    with pytest.raises(FolderInUse, match=r"model\.hidden is 4 there and 5 here"):
+        run(config, {"gru": other}, tmp_path / "run")
+
+
+class Failing(J2):
+    """Fails, with NaN, on every path on which a component of the strain exceeds the limit."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def rollout(self, strains, times, state=None):
+        stresses, _ = super().rollout(strains, times, state)
+        failed = strains.abs().amax((-1, -2)) > self.limit
+        return torch.where(failed[..., None, None], torch.nan, stresses), State(failed)
+
+
+def _mark_untrained_as_best(config: Config, data: object, ledger: Ledger, *_: object) -> None:
+    ledger.record(best_epoch=-1)
+
+
+@pytest.mark.parametrize("limit", [0.03, -1.0])
+def test_failed_paths_are_nan_in_the_file_and_zero_in_the_error(
+    limit: float, tiny_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some paths fail or, untrained and trained, all of the test; the figures are drawn either way."""
+    monkeypatch.setattr(model_run, "_fit", _mark_untrained_as_best)
+    monkeypatch.setattr("prnn_md.app.building.build_cell", lambda _: Failing(limit))
+    result = run(tiny_config(), {}, tmp_path / "run")
+    found = Predictions.load(tmp_path / "run" / "predictions.h5")
+    expected = found.strain.abs().amax((-1, -2)) > limit
+    assert 0 < expected.sum() <= 3
+    assert torch.equal(found.failed, expected)
+    assert torch.equal(found.trained.isnan().all(-1).all(-1), expected)
+    assert found.trained[~expected].isfinite().all()
+    assert result["metrics"]["test/failed"] == expected.sum()
+    answered = found.trained.nan_to_num()
+    judged = net_error(answered, found.stress, found.standard_error, found.stress_scale)
+    assert result["metrics"]["test/error"] == pytest.approx(judged.error)
+    assert (tmp_path / "run" / "figures" / "parity.png").is_file()
 
 
 @pytest.mark.usefixtures("without_figures")

@@ -94,10 +94,13 @@ def test_batches_hold_the_chosen_paths(numbered: str) -> None:
             "strain": (3, 6),
             "stress": (3, 6),
             "standard_error": (3, 6),
+            "index": (),
             "times": (),
         }
         torch.testing.assert_close(batch["strain"][:, 1:] * 1000, batch["stress"][:, 1:])
         assert batch["strain"].dtype == torch.float64
+        assert batch["index"].tolist() == numbers(batch)
+        assert batch["index"].dtype == torch.int64
     assert [index for batch in module.test_dataloader() for index in numbers(batch)] == list(range(18, 24))
     assert [index for batch in module.val_dataloader() for index in numbers(batch)] == list(module.valid_indices)
 

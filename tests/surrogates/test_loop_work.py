@@ -9,6 +9,8 @@ from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.library import load_library
 from prnn_md.surrogates import PRNN, FreeEncoder, HillMandelDecoder, SoftplusDecoder
 
+RADIUS = 2e-4
+
 
 def loop(points, radius):
     """A closed polygon (points + 1, 6) through zero that encloses an area between two shear strains."""
@@ -37,11 +39,25 @@ def prnn(decoder):
     return PRNN(partial(FreeEncoder, noise=0.3), decoder, {"polymer": cells}, seed=5)
 
 
+def test_the_loop_lies_in_the_elastic_range():
+    """Forward, then back the same way: every cell answers the same at the same strain, and all beads return."""
+    model, path = prnn(HillMandelDecoder), loop(60, RADIUS)
+    cell, local = model.cells["polymer"], model.encoder(torch.cat([path, path.flip(0)])).transpose(0, 1)
+    start = cell.initial_state((4,)).positions
+    with torch.no_grad():
+        stresses, state = cell.rollout(local, torch.zeros(len(local[0])))
+        _, halfway = cell.rollout(local[:, :31], torch.zeros(31))
+    torch.testing.assert_close(stresses, stresses.flip(1), rtol=0, atol=1e-7)
+    torch.testing.assert_close(state.positions, start, rtol=0, atol=1e-7)
+    assert local.norm(dim=-1).amax(-1).min() > RADIUS, "every cell feels the loop"
+    assert (halfway.positions - start).abs().amax((1, 2)).min() > 1e-5, "and its beads follow"
+
+
 def test_hill_mandel_conserves_energy_and_softplus_does_not():
     """The tied decoder makes T the gradient of a sum of cell energies, so that a loop inside the elastic range
     gives all work back. The dense one weighs stresses without regard to the strains that the encoder gave the
     cells: its tangent is not symmetric, and every loop creates or destroys energy."""
-    path = loop(60, 2e-4)
+    path = loop(60, RADIUS)
     tied, dense = prnn(HillMandelDecoder), prnn(SoftplusDecoder)
     assert relative_work(tied, path) <= 1e-6
     assert relative_work(dense, path) > 1e-2

@@ -36,6 +36,7 @@ class PlasticPaths(LightningDataModule):
             "strain": self.strain[rows],
             "stress": self.stress[rows],
             "standard_error": error,
+            "index": torch.tensor(rows),
             "times": TIMES,
         }
 

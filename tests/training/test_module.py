@@ -8,8 +8,16 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 from prnn_md.cell import State
 from prnn_md.materials import J2, Elastic
+from prnn_md.md.polymer import polymer_cells
 from prnn_md.surrogates import PRNN, AmplifiedRotationEncoder, HillMandelDecoder
-from prnn_md.training.module import CheckpointError, TrainingError, load_weights, read_checkpoint
+from prnn_md.training.module import (
+    CheckpointError,
+    PathFailure,
+    SurrogateModule,
+    TrainingError,
+    load_weights,
+    read_checkpoint,
+)
 
 
 class Fragile(J2):
@@ -162,3 +170,34 @@ def test_other_versions_and_damaged_files_are_refused(paths, make_cell, make_mod
         make_trainer(tmp_path, 2).fit(
             make_module(make_cell("prnn")), paths, ckpt_path=tmp_path / "newer.ckpt", weights_only=True
         )
+
+
+@pytest.mark.parametrize(("size", "reason"), [(0.9, "a bond broke"), (-0.5, "the box became narrower")])
+def test_a_path_that_an_md_cell_cannot_follow_is_named(size, reason, paths):
+    cell = PRNN(AmplifiedRotationEncoder, HillMandelDecoder, {"polymer": polymer_cells("a", 160, 1)}, seed=0)
+    module = SurrogateModule(cell, torch.optim.Adam, None, torch.ones(6, dtype=torch.float64), "glass.h5")
+    batch = paths.batch([8, 3])
+    batch["strain"] = torch.zeros(2, 12, 6, dtype=torch.float64)
+    batch["strain"][1, 4, 0] = size
+    for step in (module.training_step, module.validation_step, module.test_step):
+        with pytest.raises(PathFailure, match=f"^glass.h5, path 3, increment 4: MD cell 0: {reason}.*[^.]\\.$"):
+            step(batch, 0)
+
+
+class Dropping(J2):
+    """Counts three dropped gradients whenever it is rolled out with gradients, as MD cells count theirs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped_gradients = 5
+
+    def rollout(self, strains, times, state=None):
+        self.dropped_gradients += 3 * strains.requires_grad
+        return super().rollout(strains, times, state)
+
+
+def test_dropped_gradients_are_counted_by_epoch(paths, make_module, make_trainer, tmp_path):
+    cell = PRNN(AmplifiedRotationEncoder, HillMandelDecoder, {"a": Dropping(), "b": Dropping()}, seed=0)
+    trainer = make_trainer(tmp_path, 2)
+    trainer.fit(make_module(cell), paths)
+    assert trainer.callback_metrics["train/dropped_gradients"] == 2 * 2 * 3

@@ -1,0 +1,32 @@
+"""How numba compiles the functions of this room, and where it keeps the result."""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import numba
+
+FAST = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
+"""Options of all compiled functions: arithmetic is fast but keeps inf and nan meaningful, division does not check."""
+
+
+def _own_cache() -> None:
+    """Keep compiled code in a folder of its own for every state of the sources.
+
+    By itself numba looks at the file of a function only, and would go on using an old one that is called from
+    a newer file.
+    """
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = home / "prnn_md" / f"compiled-{digest.hexdigest()[:16]}"
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        vars(numba.config)["CACHE_DIR"] = str(folder)
+
+
+_own_cache()

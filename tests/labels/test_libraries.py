@@ -1,0 +1,86 @@
+"""Libraries of samples: one simulation a sample, and a repetition makes only what is missing."""
+
+import importlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from prnn_md.labels.jobs import JobsFailed
+from prnn_md.labels.libraries import build_library, sample_seeds
+from prnn_md.md.library import load_library
+from prnn_md.md.sample import Samples
+
+MAKER = '''
+import torch
+from prnn_md.md.sample import Samples
+
+def make(calls, broken, seed):
+    """One sample whose numbers are its seed; notes its seed in the file `calls`, fails for the one in `broken`."""
+    with open(calls, "a") as file:
+        file.write(f"{seed}\\n")
+    if broken.exists() and broken.read_text() == str(seed):
+        raise RuntimeError("the power is out")
+    full = dict(fill_value=float(seed), dtype=torch.float64)
+    return Samples(torch.full((1, 4, 3), **full), torch.full((1, 3, 3), **full), torch.tensor([[0, 1], [2, 3]]))
+'''
+SEEDS = [11, 12, 13]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Samples]:
+    """Makes samples; it lies in a module of its own, since worker processes must be able to import it."""
+    (tmp_path / "sample_maker_of_a_test.py").write_text(MAKER)
+    monkeypatch.syspath_prepend(tmp_path)
+    return partial(importlib.import_module("sample_maker_of_a_test").make, tmp_path / "calls", tmp_path / "broken")
+
+
+def calls(folder: Path) -> list[int]:
+    return [int(line) for line in (folder / "calls").read_text().split()]
+
+
+def test_a_repetition_of_the_same_recipe_makes_only_what_is_missing(
+    make: Callable[[int], Samples], tmp_path: Path
+) -> None:
+    library = tmp_path / "cells.h5"
+    (tmp_path / "broken").write_text("12")
+    with pytest.raises(JobsFailed, match=r"1 of 3 simulations failed .*\n0001\.h5: the power is out"):
+        build_library(library, make, SEEDS, 1, {"by": "a test"})
+    assert sorted(calls(tmp_path)) == SEEDS
+    assert not library.exists()
+    for seeds, provenance in ((SEEDS, {"by": "another"}), ([12, 11, 13], {"by": "a test"})):
+        with pytest.raises(ValueError, match=r"cells\.parts holds parts of another recipe"):
+            build_library(library, make, seeds, 1, provenance)
+    (tmp_path / "broken").unlink()
+    build_library(library, make, SEEDS, 1, {"by": "a test"})
+    assert sorted(calls(tmp_path)) == [11, 12, 12, 13]
+    samples, provenance = load_library(library)
+    assert samples.positions[:, 0, 0].tolist() == SEEDS
+    assert samples.box[:, 2, 1].tolist() == SEEDS
+    assert samples.bonds.tolist() == [[0, 1], [2, 3]]
+    assert provenance == {"by": "a test"}
+    assert not library.with_name("cells.parts").exists()
+
+
+def test_a_finished_library_is_not_made_again(make: Callable[[int], Samples], tmp_path: Path) -> None:
+    library = tmp_path / "cells.h5"
+    library.write_text("precious")
+    with pytest.raises(ValueError, match=r"cells\.h5 is there already"):
+        build_library(library, make, SEEDS, 1, {})
+    assert library.read_text() == "precious"
+    assert not (tmp_path / "calls").exists()
+
+
+def test_seeds_are_distinct_within_and_between_libraries_and_fit_lammps() -> None:
+    drawn = [sample_seeds(seed, beads, 64) for seed in (1, 2, 3) for beads in (80, 160, 1000)]
+    numbers = [number for seeds in drawn for number in seeds]
+    assert len(set(numbers)) == len(numbers) == 9 * 64
+    assert min(numbers) > 0
+    assert max(numbers) + 3 < 900_000_000, "the protocol adds up to 3"
+    assert torch.tensor(numbers).double().mean().item() == pytest.approx(4.5e8, rel=0.15)
+
+
+def test_a_seed_does_not_depend_on_the_number_of_samples() -> None:
+    assert sample_seeds(1, 80, 3) == sample_seeds(1, 80, 5)[:3]

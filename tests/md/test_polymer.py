@@ -1,0 +1,81 @@
+"""Polymer cells are drawn from their library by a seed, and what does not fit is refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from prnn_md.cell import Cell
+from prnn_md.md.aqs import AQSCell
+from prnn_md.md.force_field import BeadSpring
+from prnn_md.md.library import LibraryError, load_library, save_library
+from prnn_md.md.polymer import polymer_cells
+from prnn_md.md.sample import Samples
+
+
+class Recorder(Cell):
+    """Dynamics that only keep what they are given."""
+
+    def __init__(self, samples: Samples, force_field: BeadSpring) -> None:
+        super().__init__()
+        self.samples, self.force_field = samples, force_field
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """Ten samples of four beads whose first coordinate is their number."""
+    positions = torch.arange(10.0, dtype=torch.float64)[:, None, None].expand(10, 4, 3)
+    box = positions[:, :3] + torch.eye(3, dtype=torch.float64)
+    path = tmp_path / "cells.h5"
+    save_library(path, Samples(positions, box, torch.tensor([[0, 1], [1, 2], [2, 3]])), {})
+    return path
+
+
+def numbers(library: Path, count: int, seed: int) -> list[int]:
+    samples = polymer_cells(library, beads=4, count=count, seed=seed, dynamics=Recorder).samples
+    assert torch.equal(samples.box[:, 0, 1], samples.positions[:, 0, 0])
+    return samples.positions[:, 0, 0].int().tolist()
+
+
+def test_the_seed_chooses_cells_without_repetition(library: Path) -> None:
+    chosen = numbers(library, 6, 1)
+    assert len(set(chosen)) == 6
+    assert numbers(library, 6, 1) == chosen
+    assert len({tuple(sorted(numbers(library, 6, seed))) for seed in range(8)}) > 4
+    assert sorted(numbers(library, 10, 3)) == list(range(10))
+
+
+def test_fewer_cells_of_a_seed_are_among_more(library: Path) -> None:
+    assert numbers(library, 3, 5) == numbers(library, 6, 5)[:3]
+
+
+def test_a_shipped_library_gives_athermal_cells() -> None:
+    cells = polymer_cells("a", beads=160, count=2, seed=4)
+    assert isinstance(cells, AQSCell)
+    assert cells.count == 2
+    assert cells.sample_positions.shape == (2, 160, 3)
+    boxes = load_library("polymer_160_a")[0].box
+    assert all((boxes == box).all((1, 2)).sum() == 1 for box in cells.sample_box)
+
+
+def test_dynamics_get_the_force_field(library: Path) -> None:
+    assert polymer_cells(library, beads=4, count=1, dynamics=Recorder).force_field == BeadSpring.from_yaml()
+
+
+@pytest.mark.parametrize("count", [0, 11])
+def test_no_more_cells_than_there_are(library: Path, count: int) -> None:
+    with pytest.raises(LibraryError, match=f"between 1 and the 10 cells of the library, got {count}"):
+        polymer_cells(library, beads=4, count=count, dynamics=Recorder)
+
+
+def test_cells_of_another_size_are_refused(library: Path) -> None:
+    with pytest.raises(LibraryError, match=r"cells\.h5 holds cells of 4 beads, not 5"):
+        polymer_cells(library, beads=5, count=1, dynamics=Recorder)
+
+
+@pytest.mark.parametrize(
+    ("name", "beads", "wanted"), [("c", 160, "polymer_160_c"), ("a", 50, "polymer_50_a"), ("none.h5", 160, "none.h5")]
+)
+def test_an_unknown_library_lists_the_shipped_ones(name: str, beads: int, wanted: str) -> None:
+    with pytest.raises(LibraryError, match=f"No cell library '{wanted}': give a file, or one of .*polymer_160_a"):
+        polymer_cells(name, beads=beads)
