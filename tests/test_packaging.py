@@ -64,11 +64,28 @@ def test_wheel_holds_nothing_else(unpacked: Path) -> None:
     }
 
 
+def said(script: str, package: Path, folder: Path) -> str:
+    """What a Python script prints in another folder, with the package of an unpacked wheel."""
+    environment = os.environ | {"PYTHONPATH": str(package)}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(folder.iterdir()) == []
+    return done.stdout
+
+
 def test_unpacked_wheel_finds_its_own_configuration(unpacked: Path, tmp_path: Path) -> None:
     line = "from prnn_md.app.composition import config_dir; print(config_dir())"
-    environment = os.environ | {"PYTHONPATH": str(unpacked)}
-    done = subprocess.run([sys.executable, "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert Path(done.stdout.strip()) == unpacked.resolve() / "prnn_md/conf", done.stderr
+    assert Path(said(line, unpacked, tmp_path).strip()) == unpacked.resolve() / "prnn_md/conf"
+
+
+def test_unpacked_wheel_answers_for_help_and_composes_from_another_folder(unpacked: Path, tmp_path: Path) -> None:
+    line = "import sys; from prnn_md.app.main import main; sys.exit(main(['train', '--help']))"
+    text = said(line, unpacked, tmp_path)
+    assert "md.polymer.count" in text
+    assert all(option in text for option in ("viscoelastic", "hill_mandel", "wandb"))
+    line = "from prnn_md.app.overrides import checked_config; print(*checked_config(['md=j2'])['md'])"
+    assert said(line, unpacked, tmp_path).split() == ["j2"]
 
 
 def test_wheel_has_the_command(unpacked: Path) -> None:

@@ -11,8 +11,6 @@ from lightning.pytorch.callbacks import EarlyStopping
 from prnn_md.app.building import build, build_cell, build_module, build_trainer, use_hardware
 from prnn_md.app.composition import Config, groups
 from prnn_md.app.overrides import checked_config
-from prnn_md.data.dataset import shipped_names
-from prnn_md.md.library import shipped_libraries
 from prnn_md.training.callbacks import BestCheckpoint
 
 SMALL = {"polymer": ["md.polymer.count=2", "md.polymer.beads=80"], "j2": [], "elastic": [], "viscoelastic": []}
@@ -23,14 +21,9 @@ OPTIONS = [(group, option) for group, options in groups().items() for option in 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=[f"{group}={option}" for group, option in OPTIONS])
 def test_every_option_builds(group: str, option: str, tiny_dataset: Path, tmp_path: Path) -> None:
     beside = SMALL[option] if group == "md" else BESIDE.get(group, [] if option in ("gru", "lstm") else ["md=j2"])
-    shipped = group == "dataset" and option in shipped_names()
-    data_words = [] if shipped else [f"dataset.path={tiny_dataset}", "dataset.n_valid=null"]
+    data_words = [] if group == "dataset" else [f"dataset.path={tiny_dataset}", "dataset.n_valid=null"]
     words = [f"{group}={option}", *beside, *data_words]
     config = checked_config(words)
-    if group == "dataset" and not shipped:
-        pytest.skip(f"the dataset {option} is not in this checkout")
-    if "md=polymer" in words and "polymer_80_a" not in shipped_libraries():
-        pytest.skip("the cell libraries are not in this checkout")
     module = build_module(config, build(config["dataset"]))
     optimizer = build(config["optimizer"])([weights for weights in module.parameters() if weights.requires_grad])
     assert build(config["scheduler"])(optimizer).optimizer is optimizer

@@ -1,19 +1,23 @@
 """The schema says the same as the constructors and as the option files."""
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from hydra.utils import get_object
 
 from prnn_md.app.composition import groups
-from prnn_md.app.fields import Target, registered_targets
+from prnn_md.app.fields import Target, members, registered_targets
 from prnn_md.app.overrides import checked_config
-from prnn_md.app.schema import MODEL_KEYS, TrainConfig
+from prnn_md.app.schema import MODEL_KEYS, Hardware, Seeds, TrainConfig, Training
 
 OURS = {name: schema for name, schema in registered_targets().items() if name.startswith(("prnn_md.", "torch."))}
 NODES = {name: schema for name, schema in OURS.items() if schema.__module__.startswith("prnn_md.")}
+OPTIONS = [(group, option) for group, options in groups().items() for option in options]
+PLAIN = {"config.seeds": Seeds, "config.training": Training, "config.hardware": Hardware}
+"""Groups of keys that build nothing."""
 
 
 def default_of(field: Field) -> Any:
@@ -45,20 +49,49 @@ def test_schema_equals_constructor(target: str) -> None:
         assert ours[name] == default, name
 
 
-@pytest.mark.parametrize("model", groups()["model"])
-def test_options_write_every_key_of_their_nodes(model: str) -> None:
-    """So that every key can be overridden on the command line without a plus sign."""
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=[f"{group}={option}" for group, option in OPTIONS])
+def test_options_write_every_key_of_their_nodes(group: str, option: str) -> None:
+    """So that every key can be overridden on the command line without a plus sign, and every default be read."""
+    beside = ["md=polymer"] if group == "md/dynamics" else []
+    config = checked_config([*beside, f"{group}={option}"])
+    assert missing_keys(TrainConfig, config) <= set(MODEL_KEYS), "only parts of other models are absent"
+    for path, schema, node in nodes("config", config):
+        assert missing_keys(schema, node) == set(), path
+    built = config.get(group, {}).get("_target_")
+    assert built is None or built in registered_targets(kind_of(group)), "no encoder among the decoders"
 
-    def check(node: Any, path: str) -> None:
-        if isinstance(node, dict):
-            schema = NODES.get(node.get("_target_", ""))
-            if schema is not None:
-                written = set(node) - {"_target_", "_partial_"}
-                assert written == {field.name for field in fields(schema)}, path
-            for name, value in node.items():
-                check(value, f"{path}.{name}")
 
-    check(checked_config([f"model={model}"]), "config")
+def kind_of(group: str) -> type[Target]:
+    kind: type[Target] = members(get_type_hints(TrainConfig)[group])[0]
+    return kind
+
+
+def test_keys_that_an_option_leaves_out_are_noticed() -> None:
+    """Without the default of an optional key, the check of a configuration accepts it, but this one does not."""
+    config = checked_config(["model=prnn", "md=polymer"])
+    del config["md"]["polymer"]["dynamics"]["on_failure"]
+    del config["hardware"]["torch_threads"]
+    found = {path: missing_keys(schema, node) for path, schema, node in nodes("config", config)}
+    assert found["config.md.polymer.dynamics"] == {"on_failure"}
+    assert found["config.hardware"] == {"torch_threads"}
+    assert found["config.md.polymer"] == set()
+
+
+def nodes(path: str, node: Any) -> Iterator[tuple[str, type, dict[str, Any]]]:
+    """Dotted path, schema and content of all groups of keys below a configuration that have a schema."""
+    if not isinstance(node, dict):
+        return
+    schema = PLAIN.get(path) or registered_targets().get(node.get("_target_", ""))
+    assert schema is not None or "_target_" not in node, f"{path} builds {node['_target_']}, which no schema knows"
+    if schema is not None:
+        yield path, schema, node
+    for name, value in node.items():
+        yield from nodes(f"{path}.{name}", value)
+
+
+def missing_keys(schema: type, node: dict[str, Any]) -> set[str]:
+    assert set(node) - {"_target_", "_partial_"} <= {field.name for field in fields(schema)}
+    return {field.name for field in fields(schema)} - set(node)
 
 
 def test_model_keys_are_keys() -> None:
@@ -66,6 +99,6 @@ def test_model_keys_are_keys() -> None:
 
 
 def test_every_key_is_explained() -> None:
-    for schema in (TrainConfig, *NODES.values()):
+    for schema in (TrainConfig, *PLAIN.values(), *NODES.values()):
         for field in fields(schema):
             assert field.metadata["help"], f"{schema.__name__}.{field.name}"
