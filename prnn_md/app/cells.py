@@ -14,6 +14,7 @@ from torch import Tensor
 
 from prnn_md.labels.libraries import build_library, sample_seeds
 from prnn_md.md.aqs import AQSCell
+from prnn_md.md.energy import biot_stress, forces
 from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.library import library_path, load_library, shipped_libraries
 from prnn_md.md.quench import QuenchProtocol, quench_polymer
@@ -24,15 +25,17 @@ from prnn_md.mechanics import face_widths
 def inspect(name: str) -> str:
     """What a library holds, how it was made, and whether its cells are at rest."""
     samples, provenance = load_library(name)
-    cell = AQSCell(samples, BeadSpring.from_yaml(), force_tolerance=1e-6)
+    at_rest = (samples.positions, samples.box, samples.bonds, BeadSpring.from_yaml())
+    zero = torch.zeros(len(samples), 6, dtype=torch.float64)
     beads = samples.positions.shape[1]
     density = beads / torch.linalg.det(samples.box)
     lines = [
         f"{library_path(name)}",
         f"cells               {len(samples)} of {beads} beads, {beads - len(samples.bonds)} chains each",
         f"density             {density.mean():.4f} +- {density.std():.4f} per sigma^3",
-        f"narrowest face width {face_widths(samples.box).min():.3f} sigma",
-        f"largest residual stress {cell.residual_stress.abs().max():.1e} epsilon/sigma^3",
+        f"narrowest width     {face_widths(samples.box).min():.3f} sigma",
+        f"largest force       {forces(*at_rest).abs().max():.1e} epsilon/sigma",
+        f"largest stress      {biot_stress(zero, *at_rest).abs().max():.1e} epsilon/sigma^3",
         f"made by             {json.dumps(provenance, sort_keys=True)}",
     ]
     return "\n".join(lines)

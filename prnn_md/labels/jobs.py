@@ -73,6 +73,7 @@ def run_jobs(jobs: Sequence[Job], processes: int, title: str) -> None:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     if failures:
+        listed = "\n".join(failures)
         raise JobsFailed(
-            f"{len(failures)} of {len(jobs)} simulations failed (run again to retry):\n" + "\n".join(failures)
+            f"{len(failures)} of {len(jobs)} simulations failed; the others are kept, run again to retry:\n{listed}"
         )

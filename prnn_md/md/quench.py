@@ -97,8 +97,10 @@ def relax_stress(samples: Samples, force_field: BeadSpring, tolerance: float = 1
         if bool((cell.residual_stress.abs() < tolerance).all()):
             return samples
         _, tangent, _ = cell.stress_and_tangent(zero, 0.0, cell.initial_state((len(samples),)))
-        strain = -torch.linalg.solve(tangent, cell.residual_stress)
+        values, vectors = torch.linalg.eigh(tangent)  # their magnitudes: downhill also where the cell is unstable
+        along = (vectors.mT @ cell.residual_stress[..., None]) / values.abs().clamp(min=1.0)[..., None]
+        strain = -(vectors @ along)[..., 0]
         strain = strain * (largest / strain.norm(dim=-1, keepdim=True)).clamp(max=1.0)
         stretch = stretch_of(strain)
         samples = Samples(samples.positions @ stretch.mT, stretch @ samples.box, samples.bonds)
-    raise QuenchFailure("The stress of a sample could not be relaxed to zero within 50 Newton steps.")
+    raise QuenchFailure("A sample's stress did not relax to zero in 50 Newton steps: choose another seed.")
