@@ -15,12 +15,14 @@ from prnn_md.md.library import library_path, load_library, shipped_libraries
 
 LIBRARIES = ("polymer_160_a", "polymer_160_b", "polymer_80_a", "polymer_80_b")
 CHECKSUMS: dict[str, str] = {
+    "polymer_80_a": "ca4f6388b5422261aa9fd43574838ed790515fc0f1f19588c5cb6a01c81f946a",
+    "polymer_80_b": "0dce56864217c804f5ae1ec38ccd9020ac1b3aab1f77dd9ce9e40c4a433610d1",
     "polymer_160_a": "b46e0f021ddcbebb55e9c3fbdd2f86895004858bb02eedcd03fe8debe2004dca",
     "polymer_160_b": "f4e0599817f55409c146108f97ee40e28828df74ddcfae2523d91d28568e3fd0",
 }
 """Of the arrays in each library: results refer to them, so that a library never changes under its name."""
 
-DATASET_CHECKSUM = ""
+DATASET_CHECKSUM = "80c1408faeff63677f8b8c5fa1be8395ad28d3d142644374d6d8ebee048475e6"
 """Of the arrays in the dataset `polymer`."""
 
 
