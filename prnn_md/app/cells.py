@@ -127,7 +127,7 @@ def _build(options: argparse.Namespace) -> None:
         "beads": options.beads,
         "seed": options.seed,
         "protocol": asdict(protocol),
-        "force_field": asdict(force_field),
+        "force_field": force_field._asdict(),
     }
     seeds = sample_seeds(options.seed, options.beads, options.count)
     build_library(options.output, make, seeds, options.processes, provenance)

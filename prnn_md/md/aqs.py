@@ -14,8 +14,7 @@ from prnn_md.cell import Cell, Number, State
 from prnn_md.md.derivative import rollout, rollout_adjoint, stiffness_matrices
 from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.minimiser import BROKEN_BOND, CONVERGED, NOT_CONVERGED, NOT_FINITE, SMALL_BOX
-from prnn_md.md.neighbours import excluded_partners
-from prnn_md.md.potential import force_array
+from prnn_md.md.neighbours import bonded_partners
 from prnn_md.md.sample import Samples
 from prnn_md.mechanics import LJ, from_mandel, stretch_of, to_mandel
 
@@ -82,9 +81,8 @@ class AQSCell(Cell):
         self.threads = threads or len(os.sched_getaffinity(0))
         self.on_failure = on_failure
         self.dropped_gradients = 0
-        self._force = force_array(force_field)
-        self._bonds = samples.bonds.numpy()
-        self._excluded = excluded_partners(self._bonds, samples.positions.shape[1])
+        self._partners = bonded_partners(samples.bonds.numpy(), samples.positions.shape[1])
+        self._force_field = force_field
         self.register_buffer("sample_box", samples.box)
         self.register_buffer("sample_positions", samples.positions)
         self.register_buffer("residual_stress", torch.zeros(self.count, 6, dtype=torch.float64))
@@ -133,7 +131,7 @@ class AQSCell(Cell):
         box0 = self.sample_box[item % self.count].numpy()
         basis = from_mandel(torch.eye(6, dtype=torch.float64)).numpy()
         hessian, coupling, born = stiffness_matrices(
-            y @ stretch.T, stretch, box0, self._bonds, self._excluded, self._force, basis
+            y @ stretch.T, stretch, box0, self._partners, self._force_field, basis
         )
         beads = len(y)
         # Rigid translations cost no energy: give each one a stiffness, which changes nothing else.
@@ -149,7 +147,7 @@ class AQSCell(Cell):
         """Roll one cell out (see `derivative.rollout`); returns its status and the increments done."""
         box0 = self.sample_box[item % self.count].numpy()
         limits = (self.force_tolerance, self.max_evaluations)
-        status, done, _ = rollout(y, box0, self._bonds, self._excluded, self._force, stretches, *limits, stresses, kept)
+        status, done, _ = rollout(y, box0, self._partners, self._force_field, stretches, *limits, stresses, kept)
         return status, done
 
     def carry_back(
@@ -158,7 +156,7 @@ class AQSCell(Cell):
         """Fill `result` (T, 3, 3) with the gradient of one cell's roll-out with respect to its stretches, from the
         `gradients` (T, 3, 3) with respect to its stresses; returns how many increments had none."""
         box0 = self.sample_box[item % self.count].numpy()
-        fixed = (box0, self._bonds, self._excluded, self._force)
+        fixed = (box0, self._partners, self._force_field)
         return rollout_adjoint(kept, *fixed, stretches, gradients, result)
 
     def fail(self, item: int, increment: int, status: int) -> None:

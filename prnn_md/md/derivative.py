@@ -6,7 +6,7 @@ U = I + E), W(E, y) gives the Biot stress T = (1/V0) dW/dE and its tangent along
     C = dT/dE = (1/V0) (W_EE - W_Ey W_yy^-1 W_yE),
 
 the Born term minus the non-affine one (Lemaitre & Maloney, J. Stat. Phys. 123, 415, 2006, at finite strain).
-With K the stiffness of a term (see `stiffness_terms`) and d0 = U^-1 d its vector carried back, a strain
+With K the stiffness of a term (see `prnn_md.md.stiffness`) and d0 = U^-1 d its vector carried back, a strain
 direction G moves the term's ends apart by G d0, pulls on them with K G d0, and both W_EE and W_yE follow.
 """
 
@@ -14,13 +14,14 @@ import numpy as np
 from numba import njit
 
 from prnn_md.md.compiled import FAST
-from prnn_md.md.minimiser import CONVERGED, NOT_FINITE, SMALL_BOX, dot, minimise
+from prnn_md.md.minimiser import CONVERGED, NOT_FINITE, SMALL_BOX, minimise
 from prnn_md.md.neighbours import face_width, find_terms
-from prnn_md.md.potential import separations, stiffness_terms, virial
+from prnn_md.md.potential import add_pulls, virial
+from prnn_md.md.stiffness import SOLVED, solve, stiffness
 
 
 @njit(**FAST)
-def rollout(y, box0, bonds, excluded, p, stretches, tolerance, max_evaluations, stresses, kept):
+def rollout(y, box0, partners, p, stretches, tolerance, max_evaluations, stresses, kept):
     """Deform one cell through `stretches` (T, 3, 3), minimising its energy after each affine step.
 
     `y` (N, 3), the positions carried back to the reference box, is updated in place. Fills `stresses`
@@ -31,15 +32,15 @@ def rollout(y, box0, bonds, excluded, p, stretches, tolerance, max_evaluations, 
     for t in range(stretches.shape[0]):
         stretch = stretches[t]
         box = stretch @ box0
-        if face_width(box) < 2.0 * p[3]:
+        if face_width(box) < 2.0 * p.outer:
             return SMALL_BOX, t, evaluations
         x = y @ stretch.T
-        status, used, first, second, images = minimise(x, box, bonds, excluded, p, tolerance, max_evaluations)
+        status, used, terms = minimise(x, box, partners, p, tolerance, max_evaluations)
         evaluations += used
         if status != CONVERGED:
             return status, t, evaluations
         back = np.linalg.inv(stretch)
-        nominal = virial(x, first, second, images @ box.T, bonds.shape[0], p) @ back
+        nominal = virial(x, terms, p) @ back
         stresses[t] = (nominal + nominal.T) * (0.5 / abs(np.linalg.det(box0)))
         if not np.isfinite(stresses[t].sum()):
             return NOT_FINITE, t, evaluations
@@ -50,114 +51,49 @@ def rollout(y, box0, bonds, excluded, p, stretches, tolerance, max_evaluations, 
 
 
 @njit(**FAST)
-def _hessian_times(v, first, second, d, slope, along, out):
-    """out = W_yy v for a displacement v (N, 3)."""
-    out[:] = 0.0
-    for q in range(first.size):
-        i, j = first[q], second[q]
-        w0, w1, w2 = v[j, 0] - v[i, 0], v[j, 1] - v[i, 1], v[j, 2] - v[i, 2]
-        stretch = along[q] * (d[q, 0] * w0 + d[q, 1] * w1 + d[q, 2] * w2)
-        f0 = slope[q] * w0 + stretch * d[q, 0]
-        f1 = slope[q] * w1 + stretch * d[q, 1]
-        f2 = slope[q] * w2 + stretch * d[q, 2]
-        out[i, 0] -= f0
-        out[i, 1] -= f1
-        out[i, 2] -= f2
-        out[j, 0] += f0
-        out[j, 1] += f1
-        out[j, 2] += f2
+def _stiffness_of_branch(x, stretch, box0, partners, p):
+    """Stiffness k of all terms at the minimum x, and their vectors carried back, d0 = U^-1 d (P, 3)."""
+    k = stiffness(x, find_terms(x, stretch @ box0, partners, p.outer), p)
+    return k, k.d @ np.linalg.inv(stretch).T
 
 
 @njit(**FAST)
-def _solve(first, second, d, slope, along, diagonal, right, tolerance, max_steps, v):
-    """Conjugate gradients, scaled by the Hessian's diagonal, for W_yy v = right; returns whether it converged.
-
-    `right` (N, 3) sums to zero over beads, so that rigid translations, the null space, stay out of v.
-    """
-    n = right.size
-    v[:] = 0.0
-    residual = right.copy()
-    scaled = residual / diagonal
-    direction = scaled.copy()
-    image = np.empty_like(right)
-    product = dot(residual.reshape(n), scaled.reshape(n))
-    goal = tolerance * tolerance * product
-    for _ in range(max_steps):
-        if product <= goal:
-            return True
-        _hessian_times(direction, first, second, d, slope, along, image)
-        curvature = dot(direction.reshape(n), image.reshape(n))
-        if curvature <= 0.0:
-            return False
-        length = product / curvature
-        for k in range(right.shape[0]):
-            for a in range(3):
-                v[k, a] += length * direction[k, a]
-                residual[k, a] -= length * image[k, a]
-                scaled[k, a] = residual[k, a] / diagonal[k, a]
-        new = dot(residual.reshape(n), scaled.reshape(n))
-        direction = scaled + (new / product) * direction
-        product = new
-    return product <= goal
+def _pulls(k, apart, out):
+    """out = K apart for each term, all (P, 3)."""
+    for q in range(apart.shape[0]):
+        d0, d1, d2 = k.d[q, 0], k.d[q, 1], k.d[q, 2]
+        stretch = k.along[q] * (d0 * apart[q, 0] + d1 * apart[q, 1] + d2 * apart[q, 2])
+        out[q, 0] = k.slope[q] * apart[q, 0] + stretch * d0
+        out[q, 1] = k.slope[q] * apart[q, 1] + stretch * d1
+        out[q, 2] = k.slope[q] * apart[q, 2] + stretch * d2
 
 
 @njit(**FAST)
-def _stiffness(x, stretch, box0, bonds, excluded, p):
-    """Terms within reach and their stiffness: first, second, d (P, 3), d0 = U^-1 d (P, 3), u'/r, (u''-u'/r)/r^2."""
-    box = stretch @ box0
-    first, second, images = find_terms(x, box, bonds, excluded, p[3])
-    d = np.empty((first.size, 3))
-    r2 = np.empty(first.size)
-    slope = np.empty(first.size)
-    along = np.empty(first.size)
-    separations(x, first, second, images @ box.T, d, r2)
-    stiffness_terms(r2, bonds.shape[0], p, slope, along)
-    return first, second, d, d @ np.linalg.inv(stretch).T, slope, along
-
-
-@njit(**FAST)
-def tangent_times(x, stretch, box0, bonds, excluded, p, g, result):
+def tangent_times(x, stretch, box0, partners, p, g, result):
     """Fill `result` (3, 3) with C : g for a symmetric strain direction g (3, 3), at the minimum x (N, 3).
 
     C is symmetric, so this is the adjoint step too. Returns whether the linear solve converged; close to a
     plastic event, where the smallest eigenvalue of W_yy goes through zero, it need not.
     """
-    first, second, d, d0, slope, along = _stiffness(x, stretch, box0, bonds, excluded, p)
-    apart = d0 @ g  # (P, 3), how the strain moves each term's ends apart
-    pull = np.zeros_like(x)
-    diagonal = np.zeros_like(x)
-    for q in range(first.size):
-        i, j = first[q], second[q]
-        s = along[q] * (d[q, 0] * apart[q, 0] + d[q, 1] * apart[q, 1] + d[q, 2] * apart[q, 2])
-        for a in range(3):
-            f = slope[q] * apart[q, a] + s * d[q, a]
-            pull[i, a] += f
-            pull[j, a] -= f
-            k = slope[q] + along[q] * d[q, a] * d[q, a]
-            diagonal[i, a] += k
-            diagonal[j, a] += k
-    for k in range(x.shape[0]):
-        for a in range(3):
-            diagonal[k, a] = max(diagonal[k, a], 1.0)
-    v = np.empty_like(x)
-    converged = _solve(first, second, d, slope, along, diagonal, pull, 1e-8, 4 * x.size, v)
-    result[:] = 0.0
-    for q in range(first.size):
-        i, j = first[q], second[q]
-        for a in range(3):
-            apart[q, a] += v[j, a] - v[i, a]
-        s = along[q] * (d[q, 0] * apart[q, 0] + d[q, 1] * apart[q, 1] + d[q, 2] * apart[q, 2])
-        for a in range(3):
-            f = slope[q] * apart[q, a] + s * d[q, a]
-            for b in range(3):
-                result[a, b] += 0.5 * f * d0[q, b]
-                result[b, a] += 0.5 * f * d0[q, b]
-    result /= abs(np.linalg.det(box0))
-    return converged
+    k, d0 = _stiffness_of_branch(x, stretch, box0, partners, p)
+    apart = d0 @ g  # how the strain moves each term's ends apart
+    pulls = np.empty_like(apart)
+    _pulls(k, apart, pulls)
+    right, v = np.empty_like(x), np.empty_like(x)
+    add_pulls(k, pulls, right)
+    status, _ = solve(k, right, 1e-8, 4 * x.size, v)
+    for i in range(x.shape[0]):
+        for q in range(k.starts[i], k.starts[i + 1]):
+            for a in range(3):
+                apart[q, a] += v[k.second[q], a] - v[i, a]
+    _pulls(k, apart, pulls)
+    nominal = pulls.T @ d0
+    result[:] = (nominal + nominal.T) * (0.5 / abs(np.linalg.det(box0)))
+    return status == SOLVED
 
 
 @njit(**FAST)
-def rollout_adjoint(kept, box0, bonds, excluded, p, stretches, stress_gradients, strain_gradients):
+def rollout_adjoint(kept, box0, partners, p, stretches, stress_gradients, strain_gradients):
     """Carry gradients with respect to the stresses (T, 3, 3) back to the strains (T, 3, 3) of a roll-out.
 
     `kept` (T, N, 3) are the minima that `rollout` kept. Where the linear solve does not converge, at the edge of a
@@ -168,7 +104,7 @@ def rollout_adjoint(kept, box0, bonds, excluded, p, stretches, stress_gradients,
         g = 0.5 * (stress_gradients[t] + stress_gradients[t].T)
         strain_gradients[t] = 0.0
         if np.abs(g).max() > 0.0:
-            converged = tangent_times(kept[t], stretches[t], box0, bonds, excluded, p, g, strain_gradients[t])
+            converged = tangent_times(kept[t], stretches[t], box0, partners, p, g, strain_gradients[t])
             if not converged:
                 strain_gradients[t] = 0.0
                 failed += 1
@@ -176,29 +112,26 @@ def rollout_adjoint(kept, box0, bonds, excluded, p, stretches, stress_gradients,
 
 
 @njit(**FAST)
-def stiffness_matrices(x, stretch, box0, bonds, excluded, p, basis):
+def stiffness_matrices(x, stretch, box0, partners, p, basis):
     """W_yy (3N, 3N), W_yE (3N, 6) and W_EE (6, 6) at the minimum x, in the strain basis (6, 3, 3)."""
-    first, second, d, d0, slope, along = _stiffness(x, stretch, box0, bonds, excluded, p)
+    k, d0 = _stiffness_of_branch(x, stretch, box0, partners, p)
     n3 = x.size
     hessian = np.zeros((n3, n3))
     coupling = np.zeros((n3, 6))
     born = np.zeros((6, 6))
-    for q in range(first.size):
-        i, j = 3 * np.int64(first[q]), 3 * np.int64(second[q])
-        k = slope[q] * np.eye(3) + along[q] * np.outer(d[q], d[q])
-        for a in range(3):
-            for b in range(3):
-                hessian[i + a, i + b] += k[a, b]
-                hessian[j + a, j + b] += k[a, b]
-                hessian[i + a, j + b] -= k[a, b]
-                hessian[j + a, i + b] -= k[a, b]
-        apart = np.empty((6, 3))
-        for m in range(6):
-            apart[m] = basis[m] @ d0[q]
-        pulls = apart @ k
-        for m in range(6):
-            for a in range(3):
-                coupling[i + a, m] -= pulls[m, a]
-                coupling[j + a, m] += pulls[m, a]
-        born += pulls @ apart.T
+    apart = np.empty((6, 3))
+    for first in range(x.shape[0]):
+        for q in range(k.starts[first], k.starts[first + 1]):
+            i, j = 3 * first, 3 * np.int64(k.second[q])
+            block = k.slope[q] * np.eye(3) + k.along[q] * np.outer(k.d[q], k.d[q])
+            hessian[i : i + 3, i : i + 3] += block
+            hessian[j : j + 3, j : j + 3] += block
+            hessian[i : i + 3, j : j + 3] -= block
+            hessian[j : j + 3, i : i + 3] -= block
+            for m in range(6):
+                apart[m] = basis[m] @ d0[q]
+            pulls = apart @ block
+            coupling[i : i + 3] -= pulls.T
+            coupling[j : j + 3] += pulls.T
+            born += pulls @ apart.T
     return hessian, coupling, born

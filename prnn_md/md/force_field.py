@@ -1,8 +1,8 @@
 """Force-field parameters, read from TorchMD YAML files."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,9 +11,8 @@ import yaml
 POLYMER = Path(__file__).with_name("polymer.yaml")
 
 
-@dataclass(frozen=True)
-class BeadSpring:
-    """Parameters of the bead-spring polymer, one bead type.
+class BeadSpring(NamedTuple):
+    """Parameters of the bead-spring polymer, one bead type; a named tuple, which compiled functions take as it is.
 
     Pairs: Lennard-Jones (`epsilon`, `sigma`), tapered to zero between the distances `inner` and `outer`.
     Bonds: FENE with `fene_stiffness` k and `fene_extent` r0, plus the WCA repulsion of the pair.

@@ -4,9 +4,9 @@ import numpy as np
 from numba import njit
 
 from prnn_md.md.compiled import FAST
-from prnn_md.md.minimiser import largest_square
+from prnn_md.md.minimiser import largest_move
 from prnn_md.md.neighbours import find_terms
-from prnn_md.md.potential import bond_terms, pair_terms, separations
+from prnn_md.md.potential import add_pulls, bond_terms, pair_terms, separations
 
 SKIN = 0.5  # wider than for minimisation, since beads in a melt move far
 EVERY = 10  # steps between two actions of thermostat and barostat
@@ -14,34 +14,30 @@ BULK_MODULUS = 50.0  # of the order of the glass's, epsilon / sigma^3: sets how 
 
 
 @njit(**FAST)
-def capped_forces(x, first, second, shifts, bonds, p, cap, forces, work):
+def capped_forces(x, terms, p, cap, forces):
     """As `energy_and_forces`, with pairs closer than `cap` pushing as if at `cap`; returns the virial's trace.
 
     inf tells of a broken bond.
     """
-    terms = first.size
-    d = work[:3].reshape(terms, 3)
-    r2, slope = work[3], work[4]
-    separations(x, first, second, shifts, d, r2)
-    if bond_terms(r2[:bonds], p, slope[:bonds]) == np.inf:
+    size = terms.second.size
+    d, r2, capped = np.empty((size, 3)), np.empty(size), np.empty(size)
+    energies, slope = np.empty(size), np.empty(size)
+    separations(x, terms, d, r2)
+    for q in range(size):
+        capped[q] = max(r2[q], cap * cap)
+    pair_terms(capped, p, energies, slope)
+    if not bond_terms(r2, terms.bonded, p, energies, slope):
         return np.inf
-    for q in range(bonds, terms):
-        r2[q] = max(r2[q], cap * cap)
-    pair_terms(r2[bonds:], p, slope[bonds:])
-    forces[:] = 0.0
-    virial = 0.0
-    for q in range(terms):
-        i, j = first[q], second[q]
-        for a in range(3):
-            f = slope[q] * d[q, a]
-            forces[i, a] += f
-            forces[j, a] -= f
-            virial += f * d[q, a]
-    return virial
+    for q in range(size):
+        d[q, 0] *= slope[q]
+        d[q, 1] *= slope[q]
+        d[q, 2] *= slope[q]
+    add_pulls(terms, d, forces)
+    return (slope * r2).sum()
 
 
 @njit(**FAST)
-def langevin(x, v, box, bonds, excluded, p, steps, dt, friction, temperatures, pressure_time, cap, rng):
+def langevin(x, v, box, partners, p, steps, dt, friction, temperatures, pressure_time, cap, rng):
     """Advance x and v (N, 3), and the box if there is a barostat, in place by `steps` steps of length `dt`.
 
     BAOAB splitting (Leimkuhler & Matthews, J. Chem. Phys. 138, 174102, 2013) with unit mass, friction and noise
@@ -49,12 +45,10 @@ def langevin(x, v, box, bonds, excluded, p, steps, dt, friction, temperatures, p
     `pressure_time` > 0 box and positions are scaled towards zero pressure within that time (Berendsen et al.,
     J. Chem. Phys. 81, 3684, 1984). Returns whether all bonds held.
     """
-    first, second, images = find_terms(x, box, bonds, excluded, p[3] + SKIN)
-    shifts = images @ box.T
-    work = np.empty((5, first.size))
+    terms = find_terms(x, box, partners, p.outer + SKIN)
     listed_at = x.copy()
     forces = np.empty_like(x)
-    if capped_forces(x, first, second, shifts, bonds.shape[0], p, cap, forces, work) == np.inf:
+    if capped_forces(x, terms, p, cap, forces) == np.inf:
         return False
     for step in range(steps):
         acts = step % EVERY == 0
@@ -67,12 +61,10 @@ def langevin(x, v, box, bonds, excluded, p, steps, dt, friction, temperatures, p
                 thermal = keep * speed + kick * rng.standard_normal() if acts else speed
                 x[i, a] += 0.5 * dt * (speed + thermal)
                 v[i, a] = thermal
-        if largest_square(x - listed_at) > (0.5 * SKIN) ** 2:
-            first, second, images = find_terms(x, box, bonds, excluded, p[3] + SKIN)
-            shifts = images @ box.T
-            work = np.empty((5, first.size))
+        if largest_move(x, listed_at) > 0.5 * SKIN:
+            terms = find_terms(x, box, partners, p.outer + SKIN)
             listed_at[:] = x
-        virial = capped_forces(x, first, second, shifts, bonds.shape[0], p, cap, forces, work)
+        virial = capped_forces(x, terms, p, cap, forces)
         if virial == np.inf:
             return False
         for i in range(x.shape[0]):
@@ -83,6 +75,6 @@ def langevin(x, v, box, bonds, excluded, p, steps, dt, friction, temperatures, p
             scale = 1.0 + EVERY * dt / pressure_time * pressure / (3.0 * BULK_MODULUS)
             x *= scale
             box *= scale
-            shifts *= scale
+            terms.shifts[:] *= scale
             listed_at *= scale
     return True

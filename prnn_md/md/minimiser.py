@@ -1,4 +1,4 @@
-"""Compiled energy minimisation of one cell: L-BFGS with backtracking (Nocedal & Wright, alg. 7.4 and 7.5)."""
+"""Compiled energy minimisation of one cell: a truncated Newton method (Nocedal & Wright, section 7.1)."""
 
 import numpy as np
 from numba import njit
@@ -6,123 +6,80 @@ from numba import njit
 from prnn_md.md.compiled import FAST
 from prnn_md.md.neighbours import find_terms
 from prnn_md.md.potential import energy_and_forces
+from prnn_md.md.stiffness import inner, solve, stiffness
 
 CONVERGED, NOT_CONVERGED, BROKEN_BOND, SMALL_BOX, NOT_FINITE = 0, 1, 2, 3, 4
-SKIN = 0.3  # the neighbour list reaches this much farther than the potential
+SKIN = 0.2  # the neighbour list reaches this much farther than the potential
 MAX_MOVE = 0.1  # largest move of a bead in one step
-HISTORY = 8  # steps that L-BFGS remembers
+FORCING = 0.05  # a Newton step is solved to this part of the force, or less where forces are smaller
 
 
 @njit(**FAST)
-def dot(a, b):
-    """Scalar product of two flat arrays."""
-    total = 0.0
-    for k in range(a.size):
-        total += a[k] * b[k]
-    return total
-
-
-@njit(**FAST)
-def largest_square(a):
-    """Largest squared length of the rows of a (N, 3)."""
+def largest_move(a, b):
+    """Largest distance between the rows of a and b, both (N, 3)."""
     largest = 0.0
     for i in range(a.shape[0]):
-        largest = max(largest, a[i, 0] * a[i, 0] + a[i, 1] * a[i, 1] + a[i, 2] * a[i, 2])
-    return largest
+        d0, d1, d2 = a[i, 0] - b[i, 0], a[i, 1] - b[i, 1], a[i, 2] - b[i, 2]
+        largest = max(largest, d0 * d0 + d1 * d1 + d2 * d2)
+    return np.sqrt(largest)
 
 
 @njit(**FAST)
-def descent_direction(gradient, steps, changes, curvatures, stored, newest, direction):
-    """Two-loop recursion: fills direction = -H gradient from the last `stored` steps."""
-    weights = np.empty(HISTORY)
-    for k in range(gradient.size):
-        direction[k] = -gradient[k]
-    for k in range(stored):
-        m = (newest - k) % HISTORY
-        weights[m] = dot(steps[m], direction) / curvatures[m]
-        for a in range(direction.size):
-            direction[a] -= weights[m] * changes[m, a]
-    scale = curvatures[newest] / dot(changes[newest], changes[newest]) if stored else 1e-3
-    for a in range(direction.size):
-        direction[a] *= scale
-    for k in range(stored - 1, -1, -1):
-        m = (newest - k) % HISTORY
-        weight = weights[m] - dot(changes[m], direction) / curvatures[m]
-        for a in range(direction.size):
-            direction[a] += weight * steps[m, a]
+def bond_is_broken(x, partners, p):
+    """Whether a bond is as long as FENE allows, or longer."""
+    for i in range(x.shape[0]):
+        for j in partners[i]:
+            if j >= 0 and ((x[j] - x[i]) ** 2).sum() >= p.fene_extent * p.fene_extent:
+                return True
+    return False
 
 
 @njit(**FAST)
-def minimise(x, box, bonds, excluded, p, tolerance, max_evaluations):
+def minimise(x, box, partners, p, tolerance, max_evaluations):
     """Move x (N, 3) in place to the energy minimum downhill of it.
 
-    Ends when the root-mean-square force over all components is at most `tolerance`. Returns a status code,
-    the number of force evaluations, and the terms (first, second, images) that were last in use. `bonds` and
-    `excluded` as in `find_terms`, `p` as from `force_array`.
+    Ends when the root-mean-square force over all components is at most `tolerance`. Returns a status code, the number
+    of evaluations, which are of the forces or of products with their derivative, and the `Terms` last in use.
+    `partners` as from `bonded_partners`; `p` is a `BeadSpring`.
     """
-    n3 = x.size
-    first, second, images = find_terms(x, box, bonds, excluded, p[3] + SKIN)
-    shifts = images @ box.T
-    work = np.empty((5, first.size))
+    terms = find_terms(x, box, partners, p.outer + SKIN)
     listed_at = x.copy()
-    trial = x.copy()
-    flat = trial.reshape(n3)
-    forces = np.empty_like(x)
-    energy = energy_and_forces(x, first, second, shifts, bonds.shape[0], p, forces, work)
+    forces, new_forces = np.empty_like(x), np.empty_like(x)
+    step, trial, still = np.empty_like(x), np.empty_like(x), np.zeros_like(x)
+    energy = energy_and_forces(x, terms, p, forces)
     evaluations = 1
     if energy == np.inf:
-        broken = work[3, : bonds.shape[0]].max() >= p[5] * p[5]
-        return BROKEN_BOND if broken else NOT_FINITE, evaluations, first, second, images
-    new_gradient = forces.reshape(n3)
-    gradient = -new_gradient
-    direction = np.empty(n3)
-    steps = np.empty((HISTORY, n3))
-    changes = np.empty((HISTORY, n3))
-    curvatures = np.empty(HISTORY)
-    stored, newest = 0, HISTORY - 1
-    start = x.reshape(n3)
+        return (BROKEN_BOND if bond_is_broken(x, partners, p) else NOT_FINITE), evaluations, terms
     while True:
-        square = dot(gradient, gradient)
+        square = inner(forces, forces)
         if not np.isfinite(square):
-            return NOT_FINITE, evaluations, first, second, images
-        if square <= tolerance * tolerance * n3:
-            return CONVERGED, evaluations, first, second, images
-        descent_direction(gradient, steps, changes, curvatures, stored, newest, direction)
-        descent = dot(gradient, direction)
-        if descent >= 0.0:
-            stored = 0
-            descent_direction(gradient, steps, changes, curvatures, stored, newest, direction)
-            descent = dot(gradient, direction)
-        longest = np.sqrt(largest_square(direction.reshape(x.shape)))
+            return NOT_FINITE, evaluations, terms
+        rms_force = np.sqrt(square / x.size)
+        if rms_force <= tolerance:
+            return CONVERGED, evaluations, terms
+        if evaluations >= max_evaluations:
+            return NOT_CONVERGED, evaluations, terms
+        accuracy = max(min(FORCING, rms_force), 0.5 * tolerance / rms_force)
+        _, used = solve(stiffness(x, terms, p), forces, accuracy, max_evaluations - evaluations, step)
+        evaluations += used
+        descent = -inner(forces, step)
+        longest = largest_move(step, still)
         length = min(1.0, MAX_MOVE / longest)
         while True:
             if evaluations >= max_evaluations or length * longest < 1e-14:
-                return NOT_CONVERGED, evaluations, first, second, images
-            for k in range(n3):
-                flat[k] = start[k] + length * direction[k]
-            if largest_square(trial - listed_at) > (0.5 * SKIN) ** 2:
-                first, second, images = find_terms(trial, box, bonds, excluded, p[3] + SKIN)
-                shifts = images @ box.T
-                work = np.empty((5, first.size))
+                return NOT_CONVERGED, evaluations, terms
+            trial[:] = x + length * step
+            if largest_move(trial, listed_at) > 0.5 * SKIN:
+                terms = find_terms(trial, box, partners, p.outer + SKIN)
                 listed_at[:] = trial
-            new_energy = energy_and_forces(trial, first, second, shifts, bonds.shape[0], p, forces, work)
+            new_energy = energy_and_forces(trial, terms, p, new_forces)
             evaluations += 1
             if new_energy <= energy + 1e-4 * length * descent:
                 break
             # Close to the minimum energies differ by round-off only; there a flatter slope is progress enough.
-            if new_energy <= energy + 1e-12 * abs(energy) and -dot(new_gradient, direction) <= -0.8 * descent:
+            if new_energy <= energy + 1e-12 * abs(energy) and -inner(new_forces, step) <= -0.8 * descent:
                 break
             length *= 0.1 if new_energy == np.inf else 0.4
-        newest = (newest + 1) % HISTORY
-        for k in range(n3):
-            steps[newest, k] = length * direction[k]
-            changes[newest, k] = -new_gradient[k] - gradient[k]
-            gradient[k] = -new_gradient[k]
-            start[k] = flat[k]
+        x[:] = trial
+        forces[:] = new_forces
         energy = new_energy
-        curvatures[newest] = dot(steps[newest], changes[newest])
-        if curvatures[newest] > 1e-10 * dot(steps[newest], steps[newest]):
-            stored = min(stored + 1, HISTORY)
-        else:  # the energy curves downward along the step: forget it
-            newest = (newest - 1) % HISTORY
-            stored = min(stored, HISTORY - 1)

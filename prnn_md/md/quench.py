@@ -8,8 +8,7 @@ import torch
 from prnn_md.md.aqs import AQSCell
 from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.langevin import langevin
-from prnn_md.md.neighbours import excluded_partners
-from prnn_md.md.potential import force_array
+from prnn_md.md.neighbours import bonded_partners
 from prnn_md.md.sample import Samples
 from prnn_md.mechanics import stretch_of
 
@@ -45,8 +44,7 @@ def quench_polymer(beads: int, seed: int, force_field: BeadSpring, protocol: Que
     start = random_walk_chains(beads, protocol, rng)
     positions, box = start.positions[0].numpy(), start.box[0].numpy()
     velocities = rng.standard_normal(positions.shape)
-    bonds = start.bonds.numpy()
-    fixed = (bonds, excluded_partners(bonds, beads), force_array(force_field))
+    fixed = (bonded_partners(start.bonds.numpy(), beads), force_field)
 
     def run(time: float, dt: float, temperatures: tuple[float, float], pressure_time: float, cap: float) -> None:
         numbers = (max(1, round(time / dt)), dt, 1.0, temperatures, pressure_time, cap)

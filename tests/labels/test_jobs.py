@@ -36,7 +36,7 @@ def test_failures_are_named_after_all_others_ran_and_a_repetition_retries_them(t
     good, late = tmp_path / "good source", tmp_path / "late source"
     good.write_text("good")
     jobs = [copying(late, tmp_path / "second"), copying(good, tmp_path / "first")]
-    with pytest.raises(JobsFailed, match=r"1 of 2 simulations failed \(run again to retry\):\nsecond: .*late source"):
+    with pytest.raises(JobsFailed, match=r"1 of 2 simulations failed; .*run again to retry:\nsecond: .*late source"):
         run_jobs(jobs, 1, "copies")
     assert (tmp_path / "first").read_text() == "good"
     late.write_text("late")

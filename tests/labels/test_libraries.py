@@ -46,7 +46,7 @@ def test_a_repetition_of_the_same_recipe_makes_only_what_is_missing(
 ) -> None:
     library = tmp_path / "cells.h5"
     (tmp_path / "broken").write_text("12")
-    with pytest.raises(JobsFailed, match=r"1 of 3 simulations failed .*\n0001\.h5: the power is out"):
+    with pytest.raises(JobsFailed, match=r"1 of 3 simulations failed; .*\n0001\.h5: the power is out"):
         build_library(library, make, SEEDS, 1, {"by": "a test"})
     assert sorted(calls(tmp_path)) == SEEDS
     assert not library.exists()

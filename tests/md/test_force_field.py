@@ -13,7 +13,6 @@ from torchmd.parameters import Parameters
 
 from prnn_md.md.energy import lennard_jones
 from prnn_md.md.force_field import POLYMER, BeadSpring
-from prnn_md.md.potential import force_array
 
 HEAVY = """
 atomtypes: [C]
@@ -60,8 +59,3 @@ def test_several_bead_types_are_refused(tmp_path: Path) -> None:
     path.write_text(HEAVY.replace("[C]", "[C, N]"))
     with pytest.raises(ValueError, match=r"mixed.yaml: a bead-spring force field has one bead type, got .*'C', 'N'"):
         BeadSpring.from_yaml(path)
-
-
-def test_the_compiled_functions_get_the_parameters_in_their_order() -> None:
-    field = BeadSpring(epsilon=1, sigma=2, inner=3, outer=4, fene_stiffness=5, fene_extent=6, mass=7)
-    assert force_array(field).tolist() == [1, 2, 3, 4, 5, 6]

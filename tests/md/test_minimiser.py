@@ -9,8 +9,7 @@ import torch
 from prnn_md.md.energy import energy, forces, second_derivatives
 from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.minimiser import BROKEN_BOND, CONVERGED, NOT_CONVERGED, NOT_FINITE, minimise
-from prnn_md.md.neighbours import excluded_partners
-from prnn_md.md.potential import force_array
+from prnn_md.md.neighbours import bonded_partners
 from prnn_md.md.sample import Samples
 
 MakePolymer = Callable[..., Samples]
@@ -20,9 +19,9 @@ def minimised(
     cell: Samples, force_field: BeadSpring, tolerance: float, max_evaluations: int = 20_000
 ) -> tuple[torch.Tensor, int, int]:
     """Positions (1, N, 3) at the end, status, and evaluations used."""
-    x, bonds = cell.positions[0].numpy().copy(), cell.bonds.numpy()
-    terms = (bonds, excluded_partners(bonds, len(x)), force_array(force_field))
-    status, evaluations, *_ = minimise(x, cell.box[0].numpy(), *terms, tolerance, max_evaluations)
+    x = cell.positions[0].numpy().copy()
+    partners = bonded_partners(cell.bonds.numpy(), len(x))
+    status, evaluations, _ = minimise(x, cell.box[0].numpy(), partners, force_field, tolerance, max_evaluations)
     return torch.from_numpy(x)[None], status, evaluations
 
 

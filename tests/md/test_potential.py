@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from prnn_md.md.energy import biot_stress, bond_energy, energy, forces, pair_energy
+from prnn_md.md.energy import biot_stress, energy, forces
 from prnn_md.md.force_field import BeadSpring
-from prnn_md.md.neighbours import excluded_partners, face_width, find_terms
-from prnn_md.md.potential import energy_and_forces, force_array, stiffness_terms, virial
+from prnn_md.md.neighbours import Terms, bonded_partners, face_width, find_terms
+from prnn_md.md.potential import energy_and_forces, virial
 from prnn_md.md.sample import Samples
 from prnn_md.mechanics import face_widths, to_mandel
 
@@ -19,10 +19,9 @@ SEEDS = pytest.mark.parametrize("seed", range(6))
 Term = tuple[int, int, int, int, int]
 
 
-def terms_within(cell: Samples, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x, box, bonds = cell.positions[0].numpy(), cell.box[0].numpy(), cell.bonds.numpy()
-    first, second, images = find_terms(x, box, bonds, excluded_partners(bonds, len(x)), reach)
-    return first, second, images
+def terms_within(cell: Samples, reach: float) -> Terms:
+    x = cell.positions[0].numpy()
+    return find_terms(x, cell.box[0].numpy(), bonded_partners(cell.bonds.numpy(), len(x)), reach)
 
 
 def scattered(cell: Samples) -> Samples:
@@ -38,10 +37,9 @@ def test_energy_and_forces_are_those_of_the_definition(
     force_field: BeadSpring, make_polymer: MakePolymer, seed: int, reach: float
 ) -> None:
     cell = scattered(make_polymer(seed))
-    first, second, images = terms_within(cell, reach)
-    x, shifts = cell.positions[0].numpy(), images @ cell.box[0].numpy().T
-    result, work = np.empty_like(x), np.empty((5, len(first)))
-    total = energy_and_forces(x, first, second, shifts, len(cell.bonds), force_array(force_field), result, work)
+    x = cell.positions[0].numpy()
+    result = np.empty_like(x)
+    total = energy_and_forces(x, terms_within(cell, reach), force_field, result)
     assert total == pytest.approx(float(energy(cell.positions, cell.box, cell.bonds, force_field)), rel=1e-12)
     expected = forces(cell.positions, cell.box, cell.bonds, force_field)[0]
     torch.testing.assert_close(torch.from_numpy(result), expected, rtol=1e-10, atol=1e-10)
@@ -52,40 +50,18 @@ def test_the_virial_is_the_derivative_of_the_energy_by_strain(
     force_field: BeadSpring, make_polymer: MakePolymer, seed: int
 ) -> None:
     cell = scattered(make_polymer(seed))
-    first, second, images = terms_within(cell, force_field.outer)
-    x, shifts = cell.positions[0].numpy(), images @ cell.box[0].numpy().T
-    tensor = torch.from_numpy(virial(x, first, second, shifts, len(cell.bonds), force_array(force_field)))
+    terms = terms_within(cell, force_field.outer)
+    tensor = torch.from_numpy(virial(cell.positions[0].numpy(), terms, force_field))
     assert (tensor - tensor.T).abs().max() < 1e-10
     zero = torch.zeros(1, 6, dtype=torch.float64)
     expected = biot_stress(zero, cell.positions, cell.box, cell.bonds, force_field)[0]
     torch.testing.assert_close(to_mandel(tensor) / torch.linalg.det(cell.box[0]), expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("function", "longest", "bonded"),
-    [(bond_energy, 1.49, True), (pair_energy, 1.7, False)],
-    ids=["bond", "pair"],
-)
-def test_stiffness_terms_are_the_derivatives_of_the_energy(
-    force_field: BeadSpring, function: Callable[..., torch.Tensor], longest: float, bonded: bool
-) -> None:
-    r = torch.linspace(0.8, longest, 400, dtype=torch.float64).requires_grad_(True)
-    (first,) = torch.autograd.grad(function(r**2, force_field).sum(), r, create_graph=True)
-    (second,) = torch.autograd.grad(first.sum(), r)
-    slope, along = np.empty(len(r)), np.empty(len(r))
-    r2 = (r.detach() ** 2).numpy()
-    stiffness_terms(r2, len(r) if bonded else 0, force_array(force_field), slope, along)
-    expected = (first / r).detach()
-    torch.testing.assert_close(torch.from_numpy(slope), expected, rtol=1e-10, atol=1e-10)
-    expected_along = ((second - first / r) / r**2).detach()
-    torch.testing.assert_close(torch.from_numpy(along), expected_along, rtol=1e-10, atol=1e-9)
-
-
 def test_a_broken_bond_gives_infinite_energy(force_field: BeadSpring) -> None:
-    x, forces_, work = np.array([[0.0, 0, 0], [1.5001, 0, 0]]), np.empty((2, 3)), np.empty((5, 1))
-    first, second = np.array([0], np.uint32), np.array([1], np.uint32)
-    p = force_array(force_field)
-    assert energy_and_forces(x, first, second, np.zeros((1, 3)), 1, p, forces_, work) == np.inf
+    x = np.array([[0.0, 0, 0], [1.5001, 0, 0]])
+    terms = find_terms(x, 9.0 * np.eye(3), bonded_partners(np.array([[0, 1]]), 2), 1.8)
+    assert energy_and_forces(x, terms, force_field, np.empty((2, 3))) == np.inf
 
 
 def brute_force(cell: Samples, reach: float) -> set[Term]:
@@ -110,12 +86,15 @@ def test_find_terms_finds_what_a_search_through_all_images_finds(
     """At the two higher densities the box is narrower than twice the reach, so that several images count."""
     cell = scattered(make_polymer(7, chains=4, density=density, shear=shear))
     reach = 1.8
-    first, second, images = terms_within(cell, reach)
-    bonds = len(cell.bonds)
-    np.testing.assert_array_equal(np.stack([first, second], axis=1)[:bonds], cell.bonds.numpy())
-    assert not images[:bonds].any()
-    columns = (first[bonds:], second[bonds:], *images[bonds:].T)
-    found = [tuple(int(value) for value in term) for term in zip(*columns, strict=True)]
+    terms = terms_within(cell, reach)
+    first = np.repeat(np.arange(len(terms.starts) - 1), np.diff(terms.starts.astype(int)))
+    joined = np.stack([first, terms.second.astype(int)], axis=1)
+    images = np.linalg.solve(cell.box[0].numpy(), terms.shifts.T).T.round().astype(int)
+    np.testing.assert_allclose(images @ cell.box[0].numpy().T, terms.shifts, atol=1e-12)
+    np.testing.assert_array_equal(joined[terms.bonded], cell.bonds.numpy())
+    assert not images[terms.bonded].any()
+    pairs = np.delete(np.concatenate([joined, images], axis=1), terms.bonded, axis=0)
+    found = [tuple(term) for term in pairs.tolist()]
     assert len(found) == len(set(found))
     assert set(found) == brute_force(cell, reach)
     if density > 1.0:
@@ -124,12 +103,12 @@ def test_find_terms_finds_what_a_search_through_all_images_finds(
 
 
 def test_find_terms_has_room_for_many_neighbours() -> None:
-    """All pairs of 60 beads in a small cube are near: more than the 24 to a bead that are foreseen."""
+    """All pairs of 60 beads in a small cube are near."""
     x = np.random.default_rng(0).uniform(-0.25, 0.25, (60, 3))
     none = np.zeros((0, 2), dtype=np.int64)
-    first, _, images = find_terms(x, 5.0 * np.eye(3), none, excluded_partners(none, 60), 1.0)
-    assert len(first) == 60 * 59 // 2
-    assert not images.any()
+    terms = find_terms(x, 5.0 * np.eye(3), bonded_partners(none, 60), 1.0)
+    assert len(terms.second) == 60 * 59 // 2
+    assert not terms.shifts.any()
 
 
 @SEEDS
@@ -138,11 +117,11 @@ def test_the_face_width_is_that_of_mechanics(make_polymer: MakePolymer, seed: in
     assert face_width(box.numpy()) == pytest.approx(float(face_widths(box).min()), rel=1e-13)
 
 
-def test_excluded_partners_holds_each_bond_at_its_lower_bead() -> None:
-    excluded = excluded_partners(np.array([[1, 0], [1, 2], [0, 3]]), 4)
-    assert [sorted(row) for row in excluded.tolist()] == [[1, 3], [-1, 2], [-1, -1], [-1, -1]]
+def test_bonded_partners_holds_each_bond_at_its_lower_bead() -> None:
+    partners = bonded_partners(np.array([[1, 0], [1, 2], [0, 3]]), 4)
+    assert [sorted(row) for row in partners.tolist()] == [[1, 3], [-1, 2], [-1, -1], [-1, -1]]
 
 
-def test_excluded_partners_refuses_a_star() -> None:
+def test_bonded_partners_refuses_a_star() -> None:
     with pytest.raises(ValueError, match="Bead 0 has more than two bonded partners of higher index"):
-        excluded_partners(np.array([[0, 1], [0, 2], [0, 3]]), 4)
+        bonded_partners(np.array([[0, 1], [0, 2], [0, 3]]), 4)

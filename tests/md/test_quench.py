@@ -6,8 +6,7 @@ import torch
 
 from prnn_md.md.energy import biot_stress, energy, forces
 from prnn_md.md.langevin import langevin
-from prnn_md.md.neighbours import excluded_partners
-from prnn_md.md.potential import force_array
+from prnn_md.md.neighbours import bonded_partners
 from prnn_md.md.quench import QuenchFailure, QuenchProtocol, quench_polymer, random_walk_chains, relax_stress
 
 QUICK = QuenchProtocol(melt_time=4.0, quench_time=4.0)
@@ -21,8 +20,7 @@ class Dynamics:
         self.x, self.box = sample.positions[0].numpy().copy(), sample.box[0].numpy().copy()
         self.v = np.zeros_like(self.x)
         self.bonds, self.force_field = sample.bonds, force_field
-        bonds = sample.bonds.numpy()
-        self.fixed = (bonds, excluded_partners(bonds, len(self.x)), force_array(force_field))
+        self.fixed = (bonded_partners(sample.bonds.numpy(), len(self.x)), force_field)
 
     def run(self, steps, dt, friction=1.0, temperature=0.5, pressure_time=0.0):
         numbers = (steps, dt, friction, (temperature, temperature), pressure_time, 0.0)

@@ -8,8 +8,7 @@ from torch import Tensor
 from prnn_md.md.energy import biot_stress, energy, forces
 from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.minimiser import CONVERGED, minimise
-from prnn_md.md.neighbours import excluded_partners
-from prnn_md.md.potential import force_array
+from prnn_md.md.neighbours import bonded_partners
 from prnn_md.md.quench import QuenchProtocol
 from prnn_md.md.sample import Samples
 from prnn_md.mechanics import (
@@ -90,13 +89,12 @@ def test_a_sample_is_made_of_whole_chains_near_their_rest_length(sample: Samples
 
 def follow(sample: Samples, strains: Tensor, tolerance: float) -> Tensor:
     """Biot stresses along the strains by our own minimiser, less the first."""
-    bonds = sample.bonds.numpy()
-    terms = (bonds, excluded_partners(bonds, 80), force_array(FORCE_FIELD))
+    partners = bonded_partners(sample.bonds.numpy(), 80)
     y, stresses = sample.positions[0].numpy(), []
     for strain in strains:
         stretch = stretch_of(strain).numpy()
         x = np.ascontiguousarray(y @ stretch.T)
-        status, *_ = minimise(x, stretch @ sample.box[0].numpy(), *terms, tolerance, 20_000)
+        status, *_ = minimise(x, stretch @ sample.box[0].numpy(), partners, FORCE_FIELD, tolerance, 20_000)
         assert status == CONVERGED
         y = x @ np.linalg.inv(stretch).T
         arguments = (torch.from_numpy(y)[None], sample.box, sample.bonds, FORCE_FIELD)
