@@ -1,4 +1,4 @@
-"""The one protocol of the house: a cell maps a total strain and its own state to a stress and a new state.
+"""The one protocol that all models follow: a cell maps a total strain and its own state to a stress and a new state.
 
 Constitutive models, MD cells, the PRNN itself and recurrent baselines are all cells, so that each can be
 embedded in, called by, or compared with any other.

@@ -40,6 +40,12 @@ class Encoder(Target):
 
 
 @dataclass(kw_only=True)
+class TaylorEncoder(Encoder):
+    target: ClassVar[str] = "prnn_md.surrogates.TaylorEncoder"
+    noise: float = key("standard deviation of the fixed 6x6 blocks around the identity", 0.0, low=0)
+
+
+@dataclass(kw_only=True)
 class FreeEncoder(Encoder):
     target: ClassVar[str] = "prnn_md.surrogates.FreeEncoder"
     noise: float = key("standard deviation of the initial 6x6 blocks around the identity", 0.0, low=0)

@@ -40,8 +40,9 @@ def capped_forces(x, terms, p, cap, forces):
 def langevin(x, v, box, partners, p, steps, dt, friction, temperatures, pressure_time, cap, rng):
     """Advance x and v (N, 3), and the box if there is a barostat, in place by `steps` steps of length `dt`.
 
-    BAOAB splitting (Leimkuhler & Matthews, J. Chem. Phys. 138, 174102, 2013) with unit mass, friction and noise
-    acting in every tenth step for ten; the temperature goes linearly between the two `temperatures`. With
+    Reduced units: `dt` and `pressure_time` in tau, `friction` in 1/tau, temperatures in epsilon/k_B, `cap` in sigma
+    (see `capped_forces`). BAOAB splitting (Leimkuhler & Matthews, J. Chem. Phys. 138, 174102, 2013), friction and
+    noise acting in every tenth step for ten; the temperature goes linearly between the two `temperatures`. With
     `pressure_time` > 0 box and positions are scaled towards zero pressure within that time (Berendsen et al.,
     J. Chem. Phys. 81, 3684, 1984). Returns whether all bonds held.
     """
@@ -54,10 +55,10 @@ def langevin(x, v, box, partners, p, steps, dt, friction, temperatures, pressure
         acts = step % EVERY == 0
         temperature = temperatures[0] + (temperatures[1] - temperatures[0]) * step / steps
         keep = np.exp(-friction * dt * EVERY) if acts else 1.0
-        kick = np.sqrt((1.0 - keep * keep) * temperature)
+        kick = np.sqrt((1.0 - keep * keep) * temperature / p.mass)
         for i in range(x.shape[0]):
             for a in range(3):
-                speed = v[i, a] + 0.5 * dt * forces[i, a]
+                speed = v[i, a] + 0.5 * dt / p.mass * forces[i, a]
                 thermal = keep * speed + kick * rng.standard_normal() if acts else speed
                 x[i, a] += 0.5 * dt * (speed + thermal)
                 v[i, a] = thermal
@@ -69,9 +70,9 @@ def langevin(x, v, box, partners, p, steps, dt, friction, temperatures, pressure
             return False
         for i in range(x.shape[0]):
             for a in range(3):
-                v[i, a] += 0.5 * dt * forces[i, a]
+                v[i, a] += 0.5 * dt / p.mass * forces[i, a]
         if pressure_time > 0.0 and acts:
-            pressure = ((v * v).sum() - virial) / (3.0 * abs(np.linalg.det(box)))
+            pressure = (p.mass * (v * v).sum() - virial) / (3.0 * abs(np.linalg.det(box)))
             scale = 1.0 + EVERY * dt / pressure_time * pressure / (3.0 * BULK_MODULUS)
             x *= scale
             box *= scale

@@ -21,8 +21,9 @@ class QuenchFailure(RuntimeError):
 class QuenchProtocol:
     """How a glass is made: push-off, melt at constant volume, quench at zero pressure, relaxation at rest.
 
-    Reduced Lennard-Jones units. `melt_time` and `quench_time` in tau; the quench goes linearly from
-    `glass_from` to `glass_to` in temperature.
+    Reduced Lennard-Jones units. `melt_time`, `quench_time` and `timestep` in tau; the quench goes linearly from
+    `glass_from` to `glass_to` in temperature. LAMMPS makes the reference samples with the time step 0.005;
+    `prnn-md cells build` takes 0.01, which BAOAB bears and which halves the time.
     """
 
     beads_per_chain: int = 20

@@ -9,7 +9,8 @@ from torch import Tensor
 class Samples:
     """Microstructures of one kind: S samples of N particles with the same bonds.
 
-    `positions` (S, N, 3), unwrapped; `box` (S, 3, 3) with the box vectors in columns; `bonds` (B, 2) indices.
+    `positions` (S, N, 3), unwrapped; `box` (S, 3, 3) with the box vectors in columns, both in the unit of length of
+    the force field; `bonds` (B, 2) indices.
     """
 
     positions: Tensor

@@ -1,0 +1,1 @@
+"""Reference simulations with LAMMPS."""

@@ -1,7 +1,7 @@
 """Data-driven cells: physically recurrent neural networks with their encoders and decoders, and baselines."""
 
 from prnn_md.surrogates.decoder import Decoder, HillMandelDecoder, SoftplusDecoder
-from prnn_md.surrogates.encoder import AmplifiedRotationEncoder, Encoder, FreeEncoder
+from prnn_md.surrogates.encoder import AmplifiedRotationEncoder, Encoder, FreeEncoder, TaylorEncoder
 from prnn_md.surrogates.prnn import PRNN, Localisation
 from prnn_md.surrogates.recurrent import RecurrentBaseline
 
@@ -15,4 +15,5 @@ __all__ = [
     "Localisation",
     "RecurrentBaseline",
     "SoftplusDecoder",
+    "TaylorEncoder",
 ]

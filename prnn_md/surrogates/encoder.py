@@ -26,6 +26,22 @@ class Encoder(nn.Module):
         return torch.einsum("mij,...j->...mi", self.matrices(), strain)
 
 
+class TaylorEncoder(Encoder):
+    """Every cell feels the macroscopic strain, as in Taylor's (Voigt's) assumption; nothing is learnt.
+
+    With `noise`, each A_m is the identity plus fixed Gaussian numbers of that deviation.
+    """
+
+    fixed: Tensor
+
+    def __init__(self, cells: int, generator: torch.Generator, noise: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("fixed", torch.eye(6, dtype=torch.float64) + gaussian((cells, 6, 6), noise, generator))
+
+    def matrices(self) -> Tensor:
+        return self.fixed
+
+
 class FreeEncoder(Encoder):
     """One free 6x6 block per cell, each starting at the identity plus Gaussian noise of deviation `noise`.
 

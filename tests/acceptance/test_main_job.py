@@ -36,6 +36,7 @@ def test_net_error_over_both_libraries_of_cells() -> None:
             for library in tables
         },
     }
+    (ROOT / "results").mkdir(exist_ok=True)
     (ROOT / "results" / "main_job.json").write_text(json.dumps(report, indent=2) + "\n")
     assert mean["PRNN trained"] <= LARGEST_NET_ERROR
     assert mean["PRNN trained"] <= mean["PRNN untrained"]

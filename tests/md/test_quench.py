@@ -69,6 +69,16 @@ def test_mean_kinetic_energy_is_the_temperature(melt):
     assert np.mean(temperatures) == pytest.approx(0.4, rel=0.03)
 
 
+def test_heavier_beads_are_slower_at_the_same_temperature(make_polymer, force_field):
+    dynamics = Dynamics(make_polymer(3, chains=4, shear=0.0), force_field._replace(mass=4.0))
+    assert dynamics.run(4000, 0.004, friction=2.0, temperature=0.4)
+    squares = []
+    for _ in range(200):
+        dynamics.run(50, 0.004, friction=2.0, temperature=0.4)
+        squares.append((dynamics.v**2).mean())
+    assert 4.0 * np.mean(squares) == pytest.approx(0.4, rel=0.05)
+
+
 def test_barostat_brings_the_mean_pressure_to_zero(melt):
     def mean_pressure(pressure_time, before):
         melt.run(before, 0.004, temperature=0.3, pressure_time=pressure_time)

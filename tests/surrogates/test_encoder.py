@@ -4,21 +4,21 @@ import pytest
 import torch
 
 from prnn_md.mechanics import from_mandel, rotation_from_vector, to_mandel, trace
-from prnn_md.surrogates import AmplifiedRotationEncoder, FreeEncoder
+from prnn_md.surrogates import AmplifiedRotationEncoder, FreeEncoder, TaylorEncoder
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("encoder", [FreeEncoder, AmplifiedRotationEncoder])
+@pytest.mark.parametrize("encoder", [TaylorEncoder, FreeEncoder, AmplifiedRotationEncoder])
 def test_start_hands_the_strain_to_every_cell(encoder):
     strain = torch.randn(3, 2, 6, generator=generator(), dtype=torch.float64)
     local = encoder(cells=4, generator=generator())(strain)
     assert torch.allclose(local, strain.unsqueeze(-2).expand(3, 2, 4, 6), atol=1e-15, rtol=1e-15)
 
 
-@pytest.mark.parametrize("encoder", [FreeEncoder, AmplifiedRotationEncoder])
+@pytest.mark.parametrize("encoder", [TaylorEncoder, FreeEncoder, AmplifiedRotationEncoder])
 def test_noise_is_drawn_from_the_seed(encoder):
     matrices = [encoder(cells=3, generator=generator(seed), noise=0.2).matrices() for seed in (1, 1, 2)]
     assert torch.equal(matrices[0], matrices[1])
@@ -50,3 +50,9 @@ def test_rotations_learn_from_their_start_at_zero():
     encoder(torch.tensor([0.1, 0.0, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64))[..., 5].sum().backward()
     assert torch.isfinite(encoder.rotation_vectors.grad).all()
     assert (encoder.rotation_vectors.grad[:, 2].abs() > 0.05).all()
+
+
+def test_under_taylors_assumption_nothing_is_learnt_and_all_is_saved():
+    encoder = TaylorEncoder(cells=5, generator=generator(), noise=0.1)
+    assert not list(encoder.parameters())
+    assert torch.equal(encoder.state_dict()["fixed"], encoder.matrices())
