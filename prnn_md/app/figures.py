@@ -185,7 +185,7 @@ def localisation_figure(localisation: Localisation) -> Figure:
 
 
 def _matrix(figure: Figure, axes: Axes, values: Tensor, title: str, colours: str) -> None:
-    bound = max(values.abs().max().item(), 1e-12)
+    bound = max(values.abs().max().item(), 0.01)
     image = axes.imshow(values.numpy(), cmap=colours, vmin=-bound if colours == "PuOr" else 0, vmax=bound)
     axes.set(title=title, xlabel="macroscopic strain", ylabel="strain of the cell")
     axes.set_xticks(range(6), COMPONENTS)
