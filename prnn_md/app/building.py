@@ -1,5 +1,6 @@
 """Builds what a configuration describes: data, cell, module and trainer."""
 
+import hashlib
 import logging
 import warnings
 from pathlib import Path
@@ -16,6 +17,7 @@ from prnn_md.app.composition import PARTS, Config
 from prnn_md.app.metrics_log import RunLogger
 from prnn_md.cell import Cell
 from prnn_md.data.datamodule import PathDataModule
+from prnn_md.md.polymer import polymer_library
 from prnn_md.training.callbacks import BestCheckpoint
 from prnn_md.training.module import SurrogateModule
 
@@ -48,6 +50,13 @@ def build_cell(config: Config) -> Cell:
     cell = build(config["model"], **given)
     assert isinstance(cell, Cell)
     return cell
+
+
+def input_files(config: Config, data: PathDataModule) -> dict[str, str]:
+    """SHA-256 of the files that a run reads, the dataset and the libraries of cells, by their place."""
+    files = [Path(data.file)]
+    files += [polymer_library(md["library"], md["beads"]) for md in config.get("md", {}).values() if "library" in md]
+    return {str(file.resolve()): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def build_module(config: Config, data: PathDataModule) -> SurrogateModule:

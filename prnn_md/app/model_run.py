@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from prnn_md.app.building import build, build_module, build_trainer
+from prnn_md.app.building import build, build_module, build_trainer, input_files
 from prnn_md.app.comparison import Row, row
 from prnn_md.app.composition import Config
 from prnn_md.app.evaluation import errors, predicted_stress, remembered
@@ -46,7 +46,7 @@ def _judge(config: Config, data: PathDataModule, ledger: Ledger, loggers: list[R
     """Evaluate, fit and evaluate again on the test paths; record, save and draw what comes out."""
     module = build_module(config, data)
     trainable = sum(weights.numel() for weights in module.cell.parameters() if weights.requires_grad)
-    ledger.record(trainable_parameters=trainable)
+    ledger.record(trainable_parameters=trainable, files=input_files(config, data))
     with _timed(ledger, "untrained"):
         file = ledger.folder / "checkpoints" / "untrained_test.pt"
         untrained = remembered(file, lambda: _on_test(config, module, data, "untrained"))

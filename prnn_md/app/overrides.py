@@ -31,7 +31,7 @@ def checked_composition(words: Sequence[str], with_hydra: bool = False) -> DictC
             _check_option(override)
     try:
         return composed(words, with_hydra)
-    except HydraException as error:
+    except (HydraException, ValueError) as error:  # a ValueError for a key below a list, such as compare.gru
         with suppress(HydraException):
             _explain(overrides)
         raise ConfigError(str(error)) from None

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prnn_md.mechanics import COMPONENTS
+from prnn_md.mechanics import COMPONENTS, stretch_of
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "valid", "test")
@@ -199,6 +199,10 @@ def _verify(data: StressStrainData) -> None:
         raise DatasetError(f"/split must hold {', '.join(SPLITS)}, got '{unknown[0]}'.")
     for path in data.strain[:, 0].ne(0).any(-1).nonzero().flatten().tolist()[:1]:
         raise DatasetError(f"/strain, path {path}, increment 0: it must be at zero strain.")
+    stretches = torch.linalg.eigvalsh(stretch_of(data.strain))[..., 0]
+    for path, increment in stretches.le(0).nonzero().tolist()[:1]:
+        least = stretches[path, increment].item()
+        raise DatasetError(f"/strain, path {path}, increment {increment}: I + E has principal value {least:.3g} <= 0.")
     for increment in data.times.diff().le(0).nonzero().flatten().tolist()[:1]:
         raise DatasetError(f"/times must increase, which it does not at increment {increment + 1}.")
     for component in data.stress_scale.le(0).nonzero().flatten().tolist()[:1]:

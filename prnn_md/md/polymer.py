@@ -7,7 +7,12 @@ import torch
 
 from prnn_md.cell import Cell
 from prnn_md.md.force_field import BeadSpring
-from prnn_md.md.library import LibraryError, load_library
+from prnn_md.md.library import LibraryError, library_path, load_library
+
+
+def polymer_library(library: str | Path, beads: int) -> Path:
+    """The file of a shipped set of cells, "a" or "b" of that number of beads, or of the user's own."""
+    return library_path(library if Path(library).suffix == ".h5" else f"polymer_{beads}_{library}")
 
 
 def polymer_cells(
@@ -22,8 +27,7 @@ def polymer_cells(
     `library` names a shipped set ("a" or "b" of that number of beads) or is a library file. `dynamics` makes
     the cell from samples and force field; by default it is `prnn_md.md.aqs.AQSCell`.
     """
-    path = Path(library)
-    samples, _ = load_library(path if path.suffix == ".h5" else f"polymer_{beads}_{library}")
+    samples, _ = load_library(polymer_library(library, beads))
     if samples.positions.shape[1] != beads:
         raise LibraryError(f"{library} holds cells of {samples.positions.shape[1]} beads, not {beads}.")
     if not 1 <= count <= len(samples):

@@ -1,5 +1,6 @@
 """Every option of every group composes, validates and builds."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
-from prnn_md.app.building import build, build_cell, build_module, build_trainer, use_hardware
+from prnn_md.app.building import build, build_cell, build_module, build_trainer, input_files, use_hardware
 from prnn_md.app.composition import Config, groups
 from prnn_md.app.overrides import checked_config
+from prnn_md.md.polymer import polymer_library
 from prnn_md.training.callbacks import BestCheckpoint
 
 SMALL = {"polymer": ["md.polymer.count=2", "md.polymer.beads=80"], "j2": [], "elastic": [], "viscoelastic": []}
@@ -60,6 +62,14 @@ def test_cells_of_molecules_are_refused_on_a_gpu_at_once(
     beside = checked_config(["hardware=gpu", f"dataset.path={config['dataset']['path']}", "dataset.n_valid=null"])
     with pytest.raises(ValueError, match="accelerator=cuda: the MD cells of md.polymer run on the processor"):
         build_module(beside, build(config["dataset"]))
+
+
+def test_the_files_that_a_run_reads_are_known_by_their_content(tiny_dataset: Path) -> None:
+    data = [f"dataset.path={tiny_dataset}", "dataset.n_valid=1"]
+    config = checked_config(["md=polymer", "md.polymer.beads=80", "md.polymer.library=b", *data])
+    files = input_files(config, build(config["dataset"]))
+    library = polymer_library("b", 80)
+    assert files == {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in (tiny_dataset, library)}
 
 
 def test_errors_of_constructors_come_through() -> None:

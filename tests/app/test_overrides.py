@@ -19,6 +19,7 @@ from prnn_md.app.overrides import checked_config, comparisons
         ("optimizer.lr=abc", ["optimizer.lr=abc", "a number above 0"]),
         ("optimizer.lr=-1", ["optimizer.lr=-1", "a number above 0"]),
         ("+dataset.extra=3", ["dataset.extra=3", "no such key"]),
+        ("compare.gru=1", ["compare.gru=1", "no such key"]),
         ("~dataset.path", ["dataset.path is missing"]),
         ("md.polymer.dynamics.force_tolerance=1", ["is a copy of dynamics", "Did you mean dynamics.force_tolerance?"]),
         ("seed=x", ["seed=x", "a whole number at least 0"]),

@@ -1,5 +1,6 @@
 """The main job end to end on tiny data: what it leaves behind, and how it goes on after a stop."""
 
+import hashlib
 import json
 import math
 import shutil
@@ -40,6 +41,7 @@ def test_result_says_what_was_done(finished_run: Path, tiny_dataset: Path) -> No
     assert sorted(result["paths"]["valid"]) == data.indices("valid")
     assert result["paths"]["test"] == data.indices("test")
     assert set(result["seeds"]) == {"data", "model", "cells"}
+    assert result["files"] == {str(tiny_dataset): hashlib.sha256(tiny_dataset.read_bytes()).hexdigest()}
     assert result["epochs"] == 2
     assert result["best_epoch"] in (-1, 0, 1)
     assert set(result["wall_s"]) == {"untrained", "training", "test"}

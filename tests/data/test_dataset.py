@@ -148,6 +148,7 @@ def attribute(name: str, value: object) -> Callable[[h5py.File], None]:
         (change("times", (2,), np.nan), "/times, index 2: nan"),
         (change("times", (3,), 0.5), "/times must increase, which it does not at increment 3"),
         (change("strain", (1, 0, 5), 1e-9), "/strain, path 1, increment 0: it must be at zero strain"),
+        (change("strain", (2, 3, 1), -1.1), "/strain, path 2, increment 3: I . E has principal value -0.* <= 0"),
         (
             change("standard_error", (5, 1, 0), -1.0),
             "/standard_error, path 5, increment 1: it must not be negative",
