@@ -37,6 +37,25 @@ def checked_composition(words: Sequence[str], with_hydra: bool = False) -> DictC
         raise ConfigError(str(error)) from None
 
 
+def sample_runs(words: Sequence[str]) -> list[list[str]]:
+    """The words of single runs that stand for a sweep: one with all first values, and one for each other group option.
+
+    Without a sweep it is the words as they are. Raises ConfigError for a word that is no override or no list.
+    """
+    first: list[str] = []
+    others: list[tuple[int, str]] = []
+    for override in map(_parsed, words):
+        if override.is_interval_sweep():
+            raise ConfigError(f"{override.input_line}: a sweep takes values with commas, or range(start, stop, step).")
+        options = [str(override.input_line)]
+        if override.is_discrete_sweep():
+            options = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        if override.key_or_group in groups():
+            others += [(len(first), option) for option in options[1:]]
+        first.append(options[0])
+    return [first] + [[*first[:place], option, *first[place + 1 :]] for place, option in others]
+
+
 def comparisons(main: Config) -> dict[str, Config]:
     """The configurations of the models to compare with, by the name of their folder.
 

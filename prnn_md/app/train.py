@@ -12,13 +12,16 @@ EXIT_CONFIG = 2
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
+SWEEP_FLAGS = {"-m", "--multirun"}
+
 
 def main(words: Sequence[str]) -> int:
     """Train as the words say (`group=option`, `key=value`, Hydra's flags); returns the exit code."""
     if "--help" in words or "-h" in words:
         return _help([word for word in words if not word.startswith("-")])
-    if not any(word.startswith("-") for word in words):
-        fault = _fault(words)
+    overrides = [word for word in words if not word.startswith("-")]
+    if len(overrides) == len(words) or set(words) - set(overrides) <= SWEEP_FLAGS:
+        fault = _fault(overrides)
         if fault:
             print(f"error: {fault}", file=sys.stderr)
             return EXIT_CONFIG
@@ -38,14 +41,15 @@ def _help(words: Sequence[str]) -> int:
 
 
 def _fault(words: Sequence[str]) -> str:
-    """What is wrong with the words, empty where nothing is."""
+    """What is wrong with the words, of one run or of a sweep, empty where nothing is."""
     from prnn_md.app.checking import ConfigError
     from prnn_md.app.composition import hydra_ready
-    from prnn_md.app.overrides import checked_config, comparisons
+    from prnn_md.app.overrides import checked_config, comparisons, sample_runs
 
     try:
         with hydra_ready():
-            comparisons(checked_config(words))
+            for run in sample_runs(words):
+                comparisons(checked_config(run))
     except ConfigError as error:
         return str(error)
     return ""

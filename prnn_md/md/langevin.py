@@ -6,7 +6,7 @@ from numba import njit
 from prnn_md.md.compiled import FAST
 from prnn_md.md.minimiser import largest_move
 from prnn_md.md.neighbours import find_terms
-from prnn_md.md.potential import add_pulls, bond_terms, pair_terms, separations
+from prnn_md.md.potential import bond_terms, fill_forces, pair_terms, separations
 
 SKIN = 0.5  # wider than for minimisation, since beads in a melt move far
 EVERY = 10  # steps between two actions of thermostat and barostat
@@ -28,11 +28,7 @@ def capped_forces(x, terms, p, cap, forces):
     pair_terms(capped, p, energies, slope)
     if not bond_terms(r2, terms.bonded, p, energies, slope):
         return np.inf
-    for q in range(size):
-        d[q, 0] *= slope[q]
-        d[q, 1] *= slope[q]
-        d[q, 2] *= slope[q]
-    add_pulls(terms, d, forces)
+    fill_forces(terms, slope, d, forces)
     return (slope * r2).sum()
 
 

@@ -81,6 +81,16 @@ def add_pulls(terms, pulls, forces):
 
 
 @njit(**FAST)
+def fill_forces(terms, slope, d, forces):
+    """Fill `forces` (N, 3) with those of terms of slope u'/r along d (P, 3), which is overwritten."""
+    for q in range(slope.size):
+        d[q, 0] *= slope[q]
+        d[q, 1] *= slope[q]
+        d[q, 2] *= slope[q]
+    add_pulls(terms, d, forces)
+
+
+@njit(**FAST)
 def energy_and_forces(x, terms, p, forces):
     """Energy of the cell, inf with a broken bond; fills `forces` (N, 3)."""
     size = terms.second.size
@@ -89,11 +99,7 @@ def energy_and_forces(x, terms, p, forces):
     pair_terms(r2, p, energies, slope)
     if not bond_terms(r2, terms.bonded, p, energies, slope):
         return np.inf
-    for q in range(size):
-        d[q, 0] *= slope[q]
-        d[q, 1] *= slope[q]
-        d[q, 2] *= slope[q]
-    add_pulls(terms, d, forces)
+    fill_forces(terms, slope, d, forces)
     return energies.sum()
 
 

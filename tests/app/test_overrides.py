@@ -4,7 +4,7 @@ import pytest
 
 from prnn_md.app.checking import ConfigError
 from prnn_md.app.composition import hydra_ready
-from prnn_md.app.overrides import checked_config, comparisons
+from prnn_md.app.overrides import checked_config, comparisons, sample_runs
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,20 @@ def test_what_all_models_share_is_refused_in_a_comparison(entry: str, key: str) 
 def test_parts_of_a_compared_model_follow_the_hardware_of_the_run() -> None:
     main = checked_config(["model=gru", "hardware.threads=3", "compare=['prnn md/dynamics=aqs']"])
     assert comparisons(main)["prnn"]["md"]["polymer"]["dynamics"]["threads"] == 3
+
+
+def test_a_sweep_is_stood_for_by_its_first_values_and_every_option_of_a_group() -> None:
+    words = ["model=prnn,gru,lstm", "seed=range(3,9)", "decoder=softplus,hill_mandel", "label=a"]
+    rest = ["seed=3", "decoder=softplus", "label=a"]
+    assert sample_runs(words) == [
+        ["model=prnn", *rest],
+        ["model=gru", *rest],
+        ["model=lstm", *rest],
+        ["model=prnn", "seed=3", "decoder=hill_mandel", "label=a"],
+    ]
+    assert sample_runs(["seed=4", "compare=[gru,lstm]"]) == [["seed=4", "compare=[gru,lstm]"]]
+
+
+def test_a_range_that_only_optimisers_take_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"optimizer.lr=interval\(1,2\): a sweep takes values with commas"):
+        sample_runs(["optimizer.lr=interval(1,2)"])

@@ -164,7 +164,28 @@ def test_an_unfinished_folder_of_another_run_is_refused(
     assert json.loads((in_folder / "run" / "result.json").read_text())["status"] == "failed"
 
 
-def test_sweeps_check_every_job(in_folder: Path, capsys: pytest.CaptureFixture) -> None:
-    assert train.main(["-m", "optimizer.lr=abc,def"]) == train.EXIT_CONFIG
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["optimizer.lr=abc,0.1"], "optimizer.lr=abc: expected a number"),
+        (["decoder=hill_mandel,softplsu"], "Did you mean softplus?"),
+        (["model=prnn,gru", "md=j2"], "md=j2: md does not exist with model=gru"),
+    ],
+)
+def test_a_sweep_is_checked_before_its_first_run(
+    words: list[str], message: str, in_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert train.main(["-m", *words]) == train.EXIT_CONFIG
+    assert message in capsys.readouterr().err
+    assert not (in_folder / "outputs").exists()
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_a_later_value_of_a_sweep_is_checked_when_its_run_starts(
+    tiny_words: list[str], in_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = [*tiny_words, "training.max_epochs=1", "optimizer.lr=0.1,def"]
+    assert train.main(["--multirun", *words]) == train.EXIT_CONFIG
     assert "optimizer.lr=def: expected a number" in capsys.readouterr().err
+    assert [read_result(folder)["status"] for folder in in_folder.glob("outputs/*/*-sweep/0")] == ["finished"]
     assert os.environ.get("HYDRA_FULL_ERROR") is None
