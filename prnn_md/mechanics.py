@@ -74,6 +74,11 @@ def stretch_of(strain: Tensor) -> Tensor:
     return torch.eye(3, dtype=strain.dtype, device=strain.device) + from_mandel(strain)
 
 
+def least_stretch(strain: Tensor) -> Tensor:
+    """Smallest principal value (...,) of U = I + E for strains E (..., 6), positive for every possible deformation."""
+    return torch.linalg.eigvalsh(stretch_of(strain))[..., 0]
+
+
 def rotation_from_vector(vector: Tensor) -> Tensor:
     """Rotation matrices (..., 3, 3) of rotation vectors (..., 3), axis times angle in rad."""
     x, y, z = vector.unbind(-1)

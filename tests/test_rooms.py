@@ -19,6 +19,7 @@ FLOORS = {
     "materials": 2,
     "md": 2,
     "cell": 1,
+    "files": 0,
     "mechanics": 0,
     "statistics": 0,
 }

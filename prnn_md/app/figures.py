@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from prnn_md.app.predictions import Predictions
-from prnn_md.data.dataset import replaced_when_done
-from prnn_md.mechanics import COMPONENTS
+from prnn_md.files import replaced_when_done
+from prnn_md.mechanics import COMPONENTS, mandel_weights
 from prnn_md.statistics import path_square_errors
 from prnn_md.surrogates import Localisation
 
@@ -64,8 +64,9 @@ def stress_paths(predictions: Predictions, family: str) -> Figure:
 
 
 def _stress_curves(axes: Axes, predictions: Predictions, index: int, component: int) -> None:
+    weight = mandel_weights(predictions.stress)[component].item()
     stress, error, untrained, trained = (
-        getattr(predictions, name)[index, :, component].numpy() / _tensor_factor(component)
+        getattr(predictions, name)[index, :, component].numpy() / weight
         for name in ("stress", "standard_error", "untrained", "trained")
     )
     increment = range(len(stress))
@@ -83,11 +84,6 @@ def _stress_curves(axes: Axes, predictions: Predictions, index: int, component: 
     axes.plot(increment, trained, color=BLUE, linewidth=1.2, label=f"{predictions.label} trained")
     axes.margins(x=0)
     _plain(axes)
-
-
-def _tensor_factor(component: int) -> float:
-    """What a Mandel component is over the tensor's own."""
-    return 1.0 if component < 3 else 2.0**0.5
 
 
 def _median_and_worst(predictions: Predictions, family: str) -> list[tuple[str, int]]:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from prnn_md.data.dataset import StressStrainData, replaced_when_done, write_dataset
+from prnn_md.data.dataset import StressStrainData, write_dataset
 from prnn_md.data.paths import FAMILIES, sample_paths
+from prnn_md.files import replaced_when_done
 from prnn_md.labels.jobs import Job, parts_folder, run_jobs
 from prnn_md.labels.libraries import build_library, sample_seeds
 from prnn_md.md.force_field import BeadSpring

@@ -20,6 +20,8 @@ from typing import Any, Self
 
 import yaml
 
+from prnn_md.files import write_text
+
 SCHEMA_VERSION = 1
 _PACKAGES = ("prnn_md", "torch", "lightning", "hydra-core", "omegaconf", "numpy", "numba", "h5py", "wandb")
 
@@ -87,13 +89,6 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         return None
     result: dict[str, Any] = json.loads(file.read_text())
     return result
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def write_json(path: Path, value: Any) -> None:

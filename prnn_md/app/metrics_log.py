@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
-from prnn_md.app.ledger import write_text
+from prnn_md.files import write_text
 
 
 class RunLogger(Logger):

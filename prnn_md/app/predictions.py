@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from prnn_md.app.evaluation import counted
-from prnn_md.data.dataset import replaced_when_done
+from prnn_md.files import replaced_when_done
 from prnn_md.mechanics import COMPONENTS
 
 SCHEMA_VERSION = 1

@@ -3,9 +3,7 @@
 import difflib
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prnn_md.mechanics import COMPONENTS, stretch_of
+from prnn_md.files import replaced_when_done
+from prnn_md.mechanics import COMPONENTS, least_stretch
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "valid", "test")
@@ -144,20 +143,6 @@ def write_dataset(path: str | Path, data: StressStrainData) -> None:
         )
 
 
-@contextmanager
-def replaced_when_done(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, that takes its place once the block has succeeded and is on disk."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def checksum(data: StressStrainData) -> str:
     """SHA-256 over names, shapes and contents of all arrays, the labels among them."""
     digest = hashlib.sha256()
@@ -199,7 +184,7 @@ def _verify(data: StressStrainData) -> None:
         raise DatasetError(f"/split must hold {', '.join(SPLITS)}, got '{unknown[0]}'.")
     for path in data.strain[:, 0].ne(0).any(-1).nonzero().flatten().tolist()[:1]:
         raise DatasetError(f"/strain, path {path}, increment 0: it must be at zero strain.")
-    stretches = torch.linalg.eigvalsh(stretch_of(data.strain))[..., 0]
+    stretches = least_stretch(data.strain)
     for path, increment in stretches.le(0).nonzero().tolist()[:1]:
         least = stretches[path, increment].item()
         raise DatasetError(f"/strain, path {path}, increment {increment}: I + E has principal value {least:.3g} <= 0.")

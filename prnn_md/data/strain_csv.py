@@ -17,8 +17,8 @@ from typing import TextIO
 import torch
 from torch import Tensor
 
-from prnn_md.data.dataset import replaced_when_done
-from prnn_md.mechanics import COMPONENTS, mandel_weights, stretch_of
+from prnn_md.files import replaced_when_done
+from prnn_md.mechanics import COMPONENTS, least_stretch, mandel_weights
 
 STRAIN_COLUMNS = tuple(f"E_{component}" for component in COMPONENTS)
 STRESS_COLUMNS = tuple(f"T_{component}" for component in COMPONENTS)
@@ -132,9 +132,10 @@ def _strain_path(name: str, rows: list[_Row]) -> StrainPath:
                 f", line {rows[0].line}, column {column}: path '{name}' starts at {value}, not at zero. "
                 "Put the undeformed state, a row of zeros, before it: materials remember the way."
             )
-    for row, least in zip(rows, torch.linalg.eigvalsh(stretch_of(strain))[:, 0].tolist(), strict=True):
+    for increment, least in enumerate(least_stretch(strain).tolist()):
         if least <= 0:
-            raise StrainCsvError(f", line {row.line}: I + E has principal value {least:.3g} <= 0.")
+            place = f", line {rows[increment].line}: path '{name}', increment {increment}"
+            raise StrainCsvError(f"{place}: I + E has principal value {least:.3g} <= 0.")
     return StrainPath(name, _times(name, rows), strain)
 
 
