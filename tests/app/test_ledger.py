@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from prnn_md.app.ledger import FolderInUse, Interrupted, Ledger, interruptible, read_result, write_text
+from prnn_md.app.ledger import FolderInUse, Interrupted, Ledger, interruptible, read_result
 
 CONFIG = {"seed": 3, "seeds": {"data": 1}, "label": "PRNN", "optimizer": {"lr": 0.1}}
 
@@ -117,10 +117,3 @@ def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:
     assert result == ledger.result
     assert result["metrics"] == {"a": None, "b": 1.0}
     assert result["rows"] == [{"error": None}]
-
-
-def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.txt", "first")
-    with pytest.raises(TypeError):
-        write_text(tmp_path / "a.txt", 3)  # type: ignore[arg-type]
-    assert (tmp_path / "a.txt").read_text() == "first"

@@ -63,7 +63,7 @@ def test_several_paths_with_times_in_any_column_order(tmp_path: Path) -> None:
         ([HEADER, "0,0,0,0,0.01,0", ZERO], "line 2, column E_xz: path '0' starts at 0.01, .*a row of zeros"),
         (
             [HEADER, ZERO, "0.1,0,0,0,0,0", "-1.2,0,0,0,0,0"],
-            "line 4: I . E has principal value -0.2",
+            "line 4: path '0', increment 2: I . E has principal value -0.2",
         ),
         (
             ["time," + HEADER, "0," + ZERO, "1," + ZERO, "1," + ZERO],
