@@ -17,6 +17,7 @@ from prnn_md.mechanics import (
     deviatoric_projector,
     face_widths,
     from_mandel,
+    least_stretch,
     mandel_rotation,
     polar_decomposition,
     rotation_from_vector,
@@ -107,6 +108,11 @@ def test_simple_shear_has_its_textbook_stretch() -> None:
 def test_a_rotation_of_the_deformed_body_leaves_the_strain() -> None:
     deformation = gradients(6, 20)
     torch.testing.assert_close(biot_strain(rotations(8, 20) @ deformation), biot_strain(deformation))
+
+
+def test_least_stretch_is_the_smallest_principal_value() -> None:
+    strain = to_mandel(rotations(4) @ torch.diag(drawn(5, 3)) @ rotations(4).mT)
+    assert least_stretch(strain).item() == pytest.approx(1 + drawn(5, 3).min().item())
 
 
 def test_stretch_and_strain_are_inverse() -> None:

@@ -73,13 +73,14 @@ def composed(words: Sequence[str], with_hydra: bool = False) -> DictConfig:
 
 
 def resolve(config: DictConfig) -> Config:
-    """The resolved, checked configuration; seeds that are null are derived from `seed`."""
+    """The resolved, checked configuration; seeds that are null are derived from `seed`, file names are completed."""
     plain = _plain(config)
     check_fields(TrainConfig, plain, only=("seed", "seeds"))
     seeds = resolve_seeds(plain["seed"], **plain["seeds"])
     plain = _plain(cast(DictConfig, OmegaConf.merge(config, {"seeds": seeds})))
     check_fields(TrainConfig, plain)
     _check_parts(plain)
+    _complete_paths(plain)
     return {name: plain[name] for name in KEYS if name in plain and name not in REFERENCES}
 
 
@@ -90,6 +91,14 @@ def _check_parts(config: Config) -> None:
         if (name in schema.given) != (config.get(name) is not None):
             verb = "needs" if name in schema.given else "takes no"
             raise ConfigError(f"model._target_={schema.target}: this model {verb} '{name}'.")
+
+
+def _complete_paths(config: Config) -> None:
+    """Give files of the user their full path, so that they are found from any folder; names of shipped ones stay."""
+    libraries = [(cells, "library") for cells in (config.get("md") or {}).values() if "library" in cells]
+    for node, key in [(config["dataset"], "path"), *libraries]:
+        if Path(node[key]).suffix:
+            node[key] = str(Path(node[key]).expanduser().absolute())
 
 
 def _plain(config: DictConfig) -> Config:

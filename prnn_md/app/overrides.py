@@ -2,8 +2,10 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
+from itertools import product
 from typing import Any
 
 import yaml
@@ -37,23 +39,27 @@ def checked_composition(words: Sequence[str], with_hydra: bool = False) -> DictC
         raise ConfigError(str(error)) from None
 
 
-def sample_runs(words: Sequence[str]) -> list[list[str]]:
-    """The words of single runs that stand for a sweep: one with all first values, and one for each other group option.
+def sweep_runs(words: Sequence[str]) -> list[list[str]]:
+    """The words of the runs of a sweep: every combination of values, once.
 
-    Without a sweep it is the words as they are. Raises ConfigError for a word that is no override or no list.
+    Where the sweep is over models, words for what only another of them has, such as md, are left out. Raises
+    ConfigError for a word that is no override, for a range that is no list, and for a model or md that is not there.
     """
-    first: list[str] = []
-    others: list[tuple[int, str]] = []
-    for override in map(_parsed, words):
-        if override.is_interval_sweep():
-            raise ConfigError(f"{override.input_line}: a sweep takes values with commas, or range(start, stop, step).")
-        options = [str(override.input_line)]
-        if override.is_discrete_sweep():
-            options = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-        if override.key_or_group in groups():
-            others += [(len(first), option) for option in options[1:]]
-        first.append(options[0])
-    return [first] + [[*first[:place], option, *first[place + 1 :]] for place, option in others]
+    choices = [_values(_parsed(word)) for word in words]
+    models = [word for values in choices for word in values if word.startswith("model=")]
+    keys = {model: {str(key) for key in checked_composition([model])} for model in models}
+    return [list(run) for run in dict.fromkeys(_for_its_model(run, keys) for run in product(*choices))]
+
+
+def with_every_word(runs: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """The first run, and those with a word that no run before them has: enough to find a wrong one."""
+    seen: set[str] = set()
+    found: list[Sequence[str]] = []
+    for run in runs:
+        if not found or not seen.issuperset(run):
+            found.append(run)
+            seen.update(run)
+    return found
 
 
 def comparisons(main: Config) -> dict[str, Config]:
@@ -79,10 +85,49 @@ def comparisons(main: Config) -> dict[str, Config]:
     return found
 
 
+def _values(override: Override) -> list[str]:
+    """The word of every single value that a word stands for."""
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    try:
+        return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    except HydraException:  # for interval() and glob()
+        hint = "a sweep takes values with commas, or range(start, stop, step)."
+        raise ConfigError(f"{override.input_line}: {hint}") from None
+
+
+def _for_its_model(run: Sequence[str], keys: Mapping[str, set[str]]) -> tuple[str, ...]:
+    """The words of a run that its model has a use for, where `keys` holds the first keys of every model of the sweep.
+
+    A choice of md that is left out leaves the dataset that it brings, unless another is chosen.
+    """
+    model = next((word for word in run if word in keys), None)
+    if model is None:
+        return tuple(run)
+    foreign = set().union(*keys.values()) - keys[model]
+    kept = [word for word in run if _first_key(word) not in foreign]
+    md = [word for word in run if word.startswith("md=") and "md" in foreign]
+    if md and not any(word.startswith("dataset=") for word in run):
+        owner = next(other for other in keys if "md" in keys[other])
+        kept.append(_dataset_with(owner, *md))
+    return tuple(kept)
+
+
+@cache
+def _dataset_with(*words: str) -> str:
+    """The word for the dataset that these words lead to."""
+    return f"dataset={checked_composition(words, with_hydra=True).hydra.runtime.choices['dataset']}"
+
+
+def _first_key(word: str) -> str:
+    """The key at the beginning of a word, such as md of md.polymer.count=4."""
+    return re.split(r"[./=]", word.lstrip("+~"))[0]
+
+
 def _check_own(words: Sequence[str]) -> None:
     """Raises ConfigError for an override of something that belongs to the whole run, not to one model of it."""
     for word in words:
-        key = re.split(r"[./]", _parsed(word).key_or_group)[0]
+        key = _first_key(word)
         if key == "hydra" or (key in KEYS and key not in MODEL_KEYS):
             own = ", ".join(MODEL_KEYS)
             raise ConfigError(f"{word}: all models of a run share its {key}. A compared model has its own {own}.")

@@ -3,9 +3,12 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prnn_md.app.checking import ConfigError, alternatives
+
+if TYPE_CHECKING:
+    from prnn_md.data.strain_csv import StrainPath
 
 _USAGE = """\
 Predict the Biot stress along your own strain paths with a trained surrogate.
@@ -78,10 +81,7 @@ def predict(run: Path, strain: Path, out: Path) -> list[str]:
     module = bare_module(config, build_cell(config), torch.ones(6, dtype=torch.float64))
     load_weights(module, run / "checkpoints" / "best.ckpt")
     module.eval()
-    largest = max(path.strain.norm(dim=-1).max().item() for path in paths)
-    if largest > 1.01 * result["largest_strain"]:
-        limit = f"{result['largest_strain']:.3g} of the training paths"
-        print(f"warning: |E| reaches {largest:.3g}, beyond the {limit}.", file=sys.stderr)
+    _warn_of_extrapolation(paths, result, module.cell.rate_dependent)
     stresses, failed = [], []
     with torch.no_grad():
         for path in paths:
@@ -94,6 +94,21 @@ def predict(run: Path, strain: Path, out: Path) -> list[str]:
             failed += [path.name] * int(state.failed[0])
     write_stress_paths(out, paths, stresses)
     return failed
+
+
+def _warn_of_extrapolation(paths: Sequence["StrainPath"], result: dict[str, Any], rate_dependent: bool) -> None:
+    """Say on standard error where strains, and time steps if they matter, go beyond those of the training paths."""
+    strains = [path.strain.norm(dim=-1).max().item() for path in paths]
+    if max(strains) > 1.01 * result["largest_strain"]:
+        limit = f"{result['largest_strain']:.3g} of the training paths"
+        print(f"warning: |E| reaches {max(strains):.3g}, beyond the {limit}.", file=sys.stderr)
+    if rate_dependent and "time_steps" in result:
+        steps = [step for path in paths for step in path.times.diff().tolist()]
+        low, high = result["time_steps"]
+        if min(steps) < 0.99 * low or max(steps) > 1.01 * high:
+            limits = f"{low:.3g} to {high:.3g} of the training paths"
+            reached = f"{min(steps):.3g} to {max(steps):.3g}"
+            print(f"warning: time steps are {reached}, beyond the {limits}.", file=sys.stderr)
 
 
 def _finished(run: Path) -> dict[str, Any]:

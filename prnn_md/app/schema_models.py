@@ -134,7 +134,7 @@ class Dynamics(Target):
 class AQS(Dynamics):
     target: ClassVar[str] = "prnn_md.md.aqs.AQSCell"
     force_tolerance: float = key("root-mean-square force at which an energy minimum is reached", 1e-3, above=0)
-    max_evaluations: int = key("evaluations of the forces per increment at most", 20_000, low=1)
+    max_evaluations: int = key("evaluations of forces and of their derivative per increment at most", 20_000, low=1)
     threads: int | None = key("cells that are worked on side by side; null: as many as there are cores", None, low=1)
     on_failure: Literal["raise", "mask"] = key("whether a cell that fails ends the run or marks its path", "raise")
 

@@ -20,12 +20,10 @@ def main(words: Sequence[str]) -> int:
     if "--help" in words or "-h" in words:
         return _help([word for word in words if not word.startswith("-")])
     overrides = [word for word in words if not word.startswith("-")]
-    if len(overrides) == len(words) or set(words) - set(overrides) <= SWEEP_FLAGS:
-        fault = _fault(overrides)
-        if fault:
-            print(f"error: {fault}", file=sys.stderr)
-            return EXIT_CONFIG
-    return _run_with_hydra(words)
+    flags = set(words) - set(overrides)
+    if flags - SWEEP_FLAGS:  # such as --cfg, which Hydra answers without running anything
+        return _run_with_hydra(words)
+    return _run_checked(overrides, sweep=bool(flags))
 
 
 def _help(words: Sequence[str]) -> int:
@@ -40,23 +38,38 @@ def _help(words: Sequence[str]) -> int:
     return 0
 
 
-def _fault(words: Sequence[str]) -> str:
-    """What is wrong with the words, of one run or of a sweep, empty where nothing is."""
+def _run_checked(words: Sequence[str], sweep: bool) -> int:
+    """Check all words, then run, once or for every combination of a sweep; returns the worst exit code."""
     from prnn_md.app.checking import ConfigError
     from prnn_md.app.composition import hydra_ready
-    from prnn_md.app.overrides import checked_config, comparisons, sample_runs
+    from prnn_md.app.overrides import checked_config, comparisons, sweep_runs, with_every_word
 
     try:
         with hydra_ready():
-            for run in sample_runs(words):
+            runs = sweep_runs(words) if sweep else [list(words)]
+            for run in with_every_word(runs):
                 comparisons(checked_config(run))
     except ConfigError as error:
-        return str(error)
-    return ""
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    return _run_sweep(runs) if sweep else _run_with_hydra(words)
+
+
+def _run_sweep(runs: Sequence[Sequence[str]]) -> int:
+    """Run one after the other, each in its own folder in that of the sweep; returns the worst exit code."""
+    from prnn_md.app.composition import composed
+
+    folder = composed(runs[0], with_hydra=True).hydra.sweep.dir  # once, as it holds the time
+    place = [f"hydra.sweep.dir='{folder}'", "hydra.run.dir=${hydra.sweep.dir}/${hydra.sweep.subdir}"]
+    codes = []
+    for number, run in enumerate(runs):
+        print(f"Run {number + 1} of {len(runs)}: {' '.join(run)}", flush=True)
+        codes.append(_run_with_hydra([*run, *place, f"hydra.job.num={number}"]))
+    return max(codes)
 
 
 def _run_with_hydra(words: Sequence[str]) -> int:
-    """Let Hydra make the run folder and run the job in it, several times for a sweep; returns the worst code."""
+    """Let Hydra make the run folder and run the job in it; returns the exit code."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
 

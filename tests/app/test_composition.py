@@ -58,6 +58,20 @@ def test_resolved_configuration_has_no_references() -> None:
     assert config["md"]["polymer"]["dynamics"]["_target_"]
 
 
+def test_files_of_the_user_get_their_full_path_and_shipped_names_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = resolve(composed(["md=[polymer,j2]", "dataset.path=mine.h5", "md.polymer.library=cells/mine.h5"]))
+    assert own["dataset"]["path"] == str(tmp_path / "mine.h5")
+    assert own["md"]["polymer"]["library"] == str(tmp_path / "cells" / "mine.h5")
+    shipped = resolve(composed(["md.polymer.library=b"]))
+    assert (shipped["dataset"]["path"], shipped["md"]["polymer"]["library"]) == ("polymer", "b")
+    assert resolve(composed(["model=gru", "dataset.path='~/mine.h5'"]))["dataset"]["path"] == str(
+        Path.home() / "mine.h5"
+    )
+
+
 def test_run_folders_of_the_same_second_differ() -> None:
     folders = {OmegaConf.create({"dir": "${short_hash:}"}).dir for _ in range(4)}
     assert len(folders) == 4

@@ -1,10 +1,12 @@
 """Words on the command line become a checked configuration or one message."""
 
+import re
+
 import pytest
 
 from prnn_md.app.checking import ConfigError
 from prnn_md.app.composition import hydra_ready
-from prnn_md.app.overrides import checked_config, comparisons, sample_runs
+from prnn_md.app.overrides import checked_config, comparisons, sweep_runs, with_every_word
 
 
 @pytest.mark.parametrize(
@@ -77,18 +79,47 @@ def test_parts_of_a_compared_model_follow_the_hardware_of_the_run() -> None:
     assert comparisons(main)["prnn"]["md"]["polymer"]["dynamics"]["threads"] == 3
 
 
-def test_a_sweep_is_stood_for_by_its_first_values_and_every_option_of_a_group() -> None:
-    words = ["model=prnn,gru,lstm", "seed=range(3,9)", "decoder=softplus,hill_mandel", "label=a"]
-    rest = ["seed=3", "decoder=softplus", "label=a"]
-    assert sample_runs(words) == [
-        ["model=prnn", *rest],
-        ["model=gru", *rest],
-        ["model=lstm", *rest],
-        ["model=prnn", "seed=3", "decoder=hill_mandel", "label=a"],
+def test_a_sweep_runs_all_combinations() -> None:
+    assert sweep_runs(["seed=range(3,5)", "label=b,c", "compare=[gru,lstm]"]) == [
+        ["seed=3", "label=b", "compare=[gru,lstm]"],
+        ["seed=3", "label=c", "compare=[gru,lstm]"],
+        ["seed=4", "label=b", "compare=[gru,lstm]"],
+        ["seed=4", "label=c", "compare=[gru,lstm]"],
     ]
-    assert sample_runs(["seed=4", "compare=[gru,lstm]"]) == [["seed=4", "compare=[gru,lstm]"]]
+    assert sweep_runs([]) == [[]]
 
 
-def test_a_range_that_only_optimisers_take_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"optimizer.lr=interval\(1,2\): a sweep takes values with commas"):
-        sample_runs(["optimizer.lr=interval(1,2)"])
+def test_a_sweep_over_models_gives_each_the_words_that_it_has_a_use_for() -> None:
+    parts = ["md=polymer", "md.polymer.count=2", "md/dynamics=aqs", "dynamics.max_evaluations=9", "encoder=free"]
+    words = [*parts, "decoder=softplus,hill_mandel", "model=prnn,gru", "seed=1"]
+    first, gru, second = sweep_runs(words)
+    assert first == [*parts, "decoder=softplus", "model=prnn", "seed=1"]
+    assert second == [*parts, "decoder=hill_mandel", "model=prnn", "seed=1"]
+    assert gru == ["model=gru", "seed=1", "dataset=polymer"]
+    for run in (first, gru, second):
+        checked_config(run)
+
+
+def test_a_dataset_that_is_chosen_wins_over_that_of_md() -> None:
+    assert sweep_runs(["model=gru,prnn", "md=j2", "dataset=mine"])[0] == ["model=gru", "dataset=mine"]
+    assert sweep_runs(["model=gru,prnn", "seed=1"])[0] == ["model=gru", "seed=1"]
+
+
+def test_words_that_no_model_of_a_sweep_has_a_use_for_stay_and_are_refused() -> None:
+    (run, _) = sweep_runs(["model=gru,lstm", "md=j2"])
+    with pytest.raises(ConfigError, match="md=j2: md does not exist with model=gru"):
+        checked_config(run)
+
+
+def test_every_word_of_a_sweep_is_in_a_run_that_stands_for_it() -> None:
+    runs = sweep_runs(["model=gru,prnn", "seed=1,2,3", "md.j2.count=4,5"])
+    few = with_every_word(runs)
+    assert len(few) == 5 < len(runs) == 9
+    assert {word for run in few for word in run} == {word for run in runs for word in run}
+    assert with_every_word([[]]) == [[]]
+
+
+@pytest.mark.parametrize("word", ["optimizer.lr=interval(1,2)", "model=glob(*)"])
+def test_ranges_that_hold_no_values_are_refused(word: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{re.escape(word)}: a sweep takes values with commas"):
+        sweep_runs([word])

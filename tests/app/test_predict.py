@@ -14,6 +14,7 @@ from prnn_md.app.overrides import checked_config
 from prnn_md.app.predict import main
 from prnn_md.app.predictions import Predictions
 from prnn_md.data.strain_csv import STRAIN_COLUMNS, STRESS_COLUMNS
+from prnn_md.md.library import library_path
 from prnn_md.mechanics import mandel_weights
 from prnn_md.training.module import SCHEMA_VERSION
 
@@ -89,11 +90,25 @@ def test_a_bad_strain_file_and_a_lost_checkpoint_are_named(
     assert not (tmp_path / "good_stress.csv").exists()
 
 
+def test_time_steps_beyond_the_training_paths_are_pointed_out_where_they_matter(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """The cells of the PRNN do not know the rate, the GRU does; training took steps of 0.2."""
+    write_paths(tmp_path / "paths.csv", torch.zeros(1, 3, 6, dtype=torch.float64))
+    for model, warning in (("", ""), ("compare/gru", "warning: time steps are 0.5 to 0.5, beyond the 0.2 to 0.2 of")):
+        assert main([f"run={finished_run / model}", f"strain={tmp_path / 'paths.csv'}"]) == 0
+        shown = capsys.readouterr().err
+        assert warning in shown
+        assert bool(warning) == bool(shown)
+
+
 @pytest.fixture
-def run_of_molecules(tiny_words: list[str], tmp_path: Path) -> Path:
-    """The folder of a run of a PRNN with one MD cell, as it is before training."""
+def run_of_molecules(tiny_words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a run of a PRNN with one MD cell, as it is before training, that was started in tmp_path."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(library_path("polymer_160_a"), "mine.h5")
     words = [word for word in tiny_words if not word.startswith("md")]
-    config = checked_config([*words, "md=polymer", "md.polymer.count=1"])
+    config = checked_config([*words, "md=polymer", "md.polymer.count=1", "md.polymer.library=mine.h5"])
     module = bare_module(config, build_cell(config), torch.ones(6, dtype=torch.float64))
     folder = tmp_path / "run"
     (folder / "checkpoints").mkdir(parents=True)
@@ -102,6 +117,15 @@ def run_of_molecules(tiny_words: list[str], tmp_path: Path) -> Path:
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "result.json").write_text(json.dumps({"status": "finished", "largest_strain": 1.0}))
     return folder
+
+
+def test_cells_of_the_user_are_found_from_another_folder(
+    run_of_molecules: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    write_paths(Path("paths.csv"), torch.zeros(1, 2, 6, dtype=torch.float64))
+    assert main([f"run={run_of_molecules}", "strain=paths.csv"]) == 0
+    assert read_stresses(Path("paths_stress.csv")).abs().max() < 1e-9
 
 
 def test_a_path_that_md_cells_cannot_follow_is_named(
