@@ -46,6 +46,10 @@ format: $(VENV)/.installed-dev ## format the code
 acceptance: $(VENV)/.installed-dev ## run the long tests behind the committed results
 	$(BIN)/python -m pytest -m acceptance $(ARGS)
 
+.PHONY: bench-md
+bench-md: $(VENV)/.installed-dev ## measure the MD engine against its peers; ARGS="--quick --json FILE"
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/md_engine.py $(ARGS)
+
 .PHONY: clean
 clean: ## remove caches and builds; runs in outputs/ and .venv stay
 	rm -rf dist .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.* htmlcov

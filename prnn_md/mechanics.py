@@ -174,6 +174,14 @@ LJ = Units("epsilon/sigma^3")
 MPA = Units("MPa", length_m=1e-9, energy_joule=1e-21, mass_kg=1.66053906660e-27)
 """Stress in MPa: one zeptojoule per cubic nanometre."""
 
+KCAL_ANGSTROM = Units(
+    "kcal/mol/angstrom^3", length_m=1e-10, energy_joule=4184.0 / 6.02214076e23, mass_kg=1.66053906660e-27
+)
+"""The units of TorchMD's force fields: kcal/mol, angstrom, g/mol."""
+
+EV_ANGSTROM = Units("eV/angstrom^3", length_m=1e-10, energy_joule=1.602176634e-19, mass_kg=1.66053906660e-27)
+"""The units of potentials of metals and semiconductors: eV, angstrom, g/mol."""
+
 UNIT_SYSTEMS = {units.stress: units for units in (LJ, MPA)}
 """The unit systems by the name of their stress."""
 

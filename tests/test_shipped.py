@@ -10,8 +10,10 @@ import torch
 from prnn_md.data.dataset import SETS, SPLITS, StressStrainData, read_dataset, shipped_names
 from prnn_md.data.paths import FAMILIES
 from prnn_md.md.energy import biot_stress, forces
-from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.library import library_path, load_library, shipped_libraries
+from prnn_md.md.pair_energy import LennardJones
+from prnn_md.md.polymer import polymer_force_field
+from prnn_md.md.sample import Samples
 
 LIBRARIES = ("polymer_160_a", "polymer_160_b", "polymer_80_a", "polymer_80_b")
 CHECKSUMS: dict[str, str] = {
@@ -24,6 +26,19 @@ CHECKSUMS: dict[str, str] = {
 
 DATASET_CHECKSUM = "80c1408faeff63677f8b8c5fa1be8395ad28d3d142644374d6d8ebee048475e6"
 """Of the arrays in the dataset `polymer`."""
+
+
+def constants(samples: Samples) -> dict[str, float]:
+    """The force field of the polymer, by the names under which the shipped files tell theirs."""
+    force_field = polymer_force_field(samples)
+    pairs, named = force_field.terms["pairs"], force_field.numbers()
+    assert isinstance(pairs, LennardJones)
+    assert set(force_field.terms) == {"pairs", "bonds"}
+    numbers = {name: named[name] for name in ("epsilon", "sigma")}
+    numbers |= {"inner": pairs.inner.tolist(), "outer": pairs.outer.tolist()}
+    numbers |= {"fene_stiffness": named["bond_stiffness"], "fene_extent": named["bond_extent"]}
+    numbers |= {"mass": force_field.masses.unique().tolist()}
+    return {name: value for name, (value,) in numbers.items()}
 
 
 def test_the_libraries_are_two_of_each_size() -> None:
@@ -46,16 +61,17 @@ def test_a_library_holds_at_least_32_cells_of_whole_chains_and_tells_how_it_was_
     assert samples.bonds.tolist() == [[i, i + 1] for i in range(beads - 1) if (i + 1) % 20]
     assert provenance["beads"] == beads
     assert {"made_by", "protocol", "seed"} <= set(provenance)
-    assert BeadSpring(**provenance["force_field"]) == BeadSpring.from_yaml()
+    assert provenance["force_field"] == constants(samples)
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_cells_of_a_library_are_at_rest_and_free_of_stress(name: str) -> None:
     samples, _ = load_library(name)
     few = samples[torch.tensor([0, len(samples) // 2, len(samples) - 1])]
-    arguments = (few.positions, few.box, few.bonds, BeadSpring.from_yaml())
-    assert forces(*arguments).abs().max() < 1e-6
-    assert biot_stress(torch.zeros(3, 6, dtype=torch.float64), *arguments).abs().max() < 1e-6
+    force_field, zero = polymer_force_field(few), torch.zeros(3, 6, dtype=torch.float64)
+    at_rest = (few.positions, few.box, few.types, force_field.neighbours(few.positions, few.box))
+    assert forces(force_field, *at_rest).abs().max() < 1e-6
+    assert biot_stress(force_field, zero, *at_rest).abs().max() < 1e-6
 
 
 def test_no_cell_is_shipped_twice() -> None:
@@ -120,4 +136,4 @@ def test_it_tells_how_it_was_made(polymer: StressStrainData) -> None:
     assert {"what", "command", "recipe", "force_field", "lammps", "samples"} <= set(provenance)
     assert provenance["recipe"]["beads"] >= 1000
     assert provenance["recipe"]["replicas"] == polymer.replicas.shape[1]
-    assert BeadSpring(**provenance["force_field"]) == BeadSpring.from_yaml()
+    assert provenance["force_field"] == constants(load_library("polymer_80_a")[0])

@@ -17,7 +17,7 @@ from prnn_md.app.composition import PARTS, Config
 from prnn_md.app.metrics_log import RunLogger
 from prnn_md.cell import Cell
 from prnn_md.data.datamodule import PathDataModule
-from prnn_md.md.polymer import polymer_library
+from prnn_md.md.polymer import shipped_or_own
 from prnn_md.training.callbacks import BestCheckpoint
 from prnn_md.training.module import SurrogateModule
 
@@ -55,7 +55,10 @@ def build_cell(config: Config) -> Cell:
 def input_files(config: Config, data: PathDataModule) -> dict[str, str]:
     """SHA-256 of the files that a run reads, the dataset and the libraries of cells, by their place."""
     files = [Path(data.file)]
-    files += [polymer_library(md["library"], md["beads"]) for md in config.get("md", {}).values() if "library" in md]
+    for md in config.get("md", {}).values():
+        if "beads" in md and (library := shipped_or_own(md["library"], md["beads"])):
+            files.append(library)
+        files += [Path(md[key]) for key in ("data", "force_field") if key in md]
     return {str(file.resolve()): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
@@ -82,14 +85,14 @@ def bare_module(config: Config, cell: Cell, stress_scale: Tensor, source: str = 
 
 
 def _check_hardware(config: Config) -> None:
-    """Raises ValueError for MD cells that are to live on a GPU, before any of them is built."""
+    """Raises ValueError for kernels that are to live on a GPU, before any cell is built."""
     accelerator = config["hardware"]["accelerator"]
     on_gpu = accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available())
-    names = [name for name, node in config.get("md", {}).items() if node["_target_"].startswith("prnn_md.md.")]
+    names = [name for name, node in config.get("md", {}).items() if node.get("backend") == "kernel"]
     if on_gpu and names:
         raise ValueError(
-            f"hardware.accelerator={accelerator}: the MD cells of md.{names[0]} run on the processor. "
-            "Choose hardware=cpu; hardware=gpu is for models without MD cells."
+            f"hardware.accelerator={accelerator}: the kernels of md.{names[0]} run on the processor. "
+            "Choose hardware=cpu, or md.backend=torch."
         )
 
 

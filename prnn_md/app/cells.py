@@ -15,8 +15,8 @@ from torch import Tensor
 from prnn_md.labels.libraries import build_library, sample_seeds
 from prnn_md.md.aqs import AQSCell
 from prnn_md.md.energy import biot_stress, forces
-from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.library import library_path, load_library, shipped_libraries
+from prnn_md.md.polymer import FORCE_FIELD, polymer_force_field
 from prnn_md.md.quench import QuenchProtocol, quench_polymer
 from prnn_md.md.sample import Samples
 from prnn_md.mechanics import face_widths
@@ -25,7 +25,9 @@ from prnn_md.mechanics import face_widths
 def inspect(name: str) -> str:
     """What a library holds, how it was made, and whether its cells are at rest."""
     samples, provenance = load_library(name)
-    at_rest = (samples.positions, samples.box, samples.bonds, BeadSpring.from_yaml())
+    force_field = polymer_force_field(samples)
+    neighbours = force_field.neighbours(samples.positions, samples.box)
+    at_rest = (samples.positions, samples.box, samples.types, neighbours)
     zero = torch.zeros(len(samples), 6, dtype=torch.float64)
     beads = samples.positions.shape[1]
     density = beads / torch.linalg.det(samples.box)
@@ -34,8 +36,8 @@ def inspect(name: str) -> str:
         f"cells               {len(samples)} of {beads} beads, {beads - len(samples.bonds)} chains each",
         f"density             {density.mean():.4f} +- {density.std():.4f} per sigma^3",
         f"narrowest width     {face_widths(samples.box).min():.3f} sigma",
-        f"largest force       {forces(*at_rest).abs().max():.1e} epsilon/sigma",
-        f"largest stress      {biot_stress(zero, *at_rest).abs().max():.1e} epsilon/sigma^3",
+        f"largest force       {forces(force_field, *at_rest).abs().max():.1e} epsilon/sigma",
+        f"largest stress      {biot_stress(force_field, zero, *at_rest).abs().max():.1e} epsilon/sigma^3",
         f"made by             {json.dumps(provenance, sort_keys=True)}",
     ]
     return "\n".join(lines)
@@ -46,7 +48,7 @@ def tension_curves(samples: Samples, largest: float = 0.05, increments: int = 20
     level = torch.linspace(0.0, largest, increments + 1, dtype=torch.float64)
     direction = torch.tensor([1.0, -0.5, -0.5, 0.0, 0.0, 0.0], dtype=torch.float64)
     strains = (level[:, None] * direction).expand(len(samples), increments + 1, 6)
-    stresses, _ = AQSCell(samples, BeadSpring.from_yaml()).rollout(strains, level)
+    stresses, _ = AQSCell(samples, polymer_force_field(samples)).rollout(strains, level)
     return level, stresses[..., 0]
 
 
@@ -119,15 +121,14 @@ def main(words: Sequence[str]) -> int:
 
 def _build(options: argparse.Namespace) -> None:
     protocol = QuenchProtocol(timestep=options.timestep, melt_time=options.melt_time, quench_time=options.quench_time)
-    force_field = BeadSpring.from_yaml()
-    make = partial(quench_polymer, options.beads, force_field=force_field, protocol=protocol)
+    make = partial(quench_polymer, options.beads, protocol=protocol)
     provenance = {
         "system": "bead-spring polymer glass",
         "made_by": f"prnn_md {version('prnn_md')}, own Langevin dynamics",
         "beads": options.beads,
         "seed": options.seed,
         "protocol": asdict(protocol),
-        "force_field": force_field._asdict(),
+        "force_field": FORCE_FIELD.read_text(),
     }
     seeds = sample_seeds(options.seed, options.beads, options.count)
     build_library(options.output, make, seeds, options.processes, provenance)

@@ -31,6 +31,9 @@ PARTS = ("md", "encoder", "decoder")
 REFERENCES = ("dynamics",)
 """Keys that only stand in for a part of others, into which they are copied."""
 
+MD_REFERENCES = ("backend", "trainable")
+"""The same, below md: what all cells have in common."""
+
 OmegaConf.register_new_resolver("short_hash", lambda: secrets.token_hex(3), use_cache=True, replace=True)
 
 
@@ -78,6 +81,8 @@ def resolve(config: DictConfig) -> Config:
     check_fields(TrainConfig, plain, only=("seed", "seeds"))
     seeds = resolve_seeds(plain["seed"], **plain["seeds"])
     plain = _plain(cast(DictConfig, OmegaConf.merge(config, {"seeds": seeds})))
+    for name in MD_REFERENCES:
+        (plain.get("md") or {}).pop(name, None)
     check_fields(TrainConfig, plain)
     _check_parts(plain)
     _complete_paths(plain)
@@ -95,8 +100,9 @@ def _check_parts(config: Config) -> None:
 
 def _complete_paths(config: Config) -> None:
     """Give files of the user their full path, so that they are found from any folder; names of shipped ones stay."""
-    libraries = [(cells, "library") for cells in (config.get("md") or {}).values() if "library" in cells]
-    for node, key in [(config["dataset"], "path"), *libraries]:
+    md = (config.get("md") or {}).values()
+    files = [(cells, key) for cells in md for key in ("library", "data", "force_field") if key in cells]
+    for node, key in [(config["dataset"], "path"), *files]:
         if Path(node[key]).suffix:
             node[key] = str(Path(node[key]).expanduser().absolute())
 

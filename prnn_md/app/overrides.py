@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, Node
+from omegaconf import DictConfig, Node, OmegaConf
 
-from prnn_md.app.checking import ConfigError, alternatives
+from prnn_md.app.checking import ConfigError, alternatives, check_fields
 from prnn_md.app.composition import KEYS, Config, composed, config_dir, groups, resolve
 from prnn_md.app.fields import shown
-from prnn_md.app.schema import MODEL_KEYS
+from prnn_md.app.schema import MODEL_KEYS, TrainConfig
 
 
 def checked_config(words: Sequence[str]) -> Config:
@@ -83,6 +83,20 @@ def comparisons(main: Config) -> dict[str, Config]:
         folder = f"{option}-{repeated + 1}" if repeated else option
         found[folder] = {name: mixed[name] for name in KEYS if mixed.get(name) is not None}
     return found
+
+
+def changed(config: Config, words: Sequence[str]) -> Config:
+    """A resolved configuration with other values of some keys; ConfigError for a word that does not fit."""
+    new = OmegaConf.create(config)
+    for word in words:
+        override = _parsed(word)
+        if override.is_sweep_override() or override.is_add() or override.is_delete():
+            raise ConfigError(f"{word}: write key=value.")
+        _check_key(override, new)
+        OmegaConf.update(new, override.key_or_group, override.value(), merge=False)
+    plain = cast(Config, OmegaConf.to_container(new))
+    check_fields(TrainConfig, plain)
+    return plain
 
 
 def _values(override: Override) -> list[str]:

@@ -19,6 +19,8 @@ run      folder of a finished run, or of a model it was compared with (<run>/com
 strain   CSV file with the columns E_xx, E_yy, E_zz, E_yz, E_xz, E_xy, the tensor components of the Biot strain
          U - I, and optionally path and time; every path starts at zero strain
 out      CSV file for strain and stress; by default beside the strain file, as <name>_stress.csv
+md.*     any key of the run's MD cells, to change it without training again, such as a parameter of the force field,
+         'md.polymer.parameters={epsilon: 1.1}', or the temperature, md.polymer.dynamics.temperature=0.2
 """
 _KEYS = ("run", "strain", "out")
 _REQUIRED = ("run", "strain")
@@ -30,14 +32,15 @@ def main(words: Sequence[str]) -> int:
         print(_USAGE)
         return 0
     try:
-        values = _parsed(words)
+        own = [word for word in words if word.startswith("md.")]
+        values = _parsed([word for word in words if word not in own])
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     strain = Path(values["strain"])
     out = Path(values["out"]) if "out" in values else strain.with_name(f"{strain.stem}_stress.csv")
     try:
-        failed = predict(Path(values["run"]), strain, out)
+        failed = predict(Path(values["run"]), strain, out, own)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -60,10 +63,11 @@ def _parsed(words: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def predict(run: Path, strain: Path, out: Path) -> list[str]:
+def predict(run: Path, strain: Path, out: Path, changes: Sequence[str] = ()) -> list[str]:
     """Write the stresses of the run's best model along the paths in `strain` to `out`; returns the failed paths.
 
-    Raises ValueError for a folder that is no finished run, a bad CSV file or checkpoint.
+    `changes` are words for keys of its MD cells that are to have other values than in training. Raises ValueError for
+    a folder that is no finished run, a bad CSV file or checkpoint, or a change that does not fit.
     """
     result = _finished(run)
 
@@ -71,15 +75,21 @@ def predict(run: Path, strain: Path, out: Path) -> list[str]:
     import yaml
 
     from prnn_md.app.building import bare_module, build_cell, use_hardware
+    from prnn_md.app.overrides import changed
     from prnn_md.data.strain_csv import read_strain_paths, write_stress_paths
-    from prnn_md.md.aqs import CellFailure
+    from prnn_md.md.failure import CellFailure
+    from prnn_md.md.md_cell import MDCell
     from prnn_md.training.module import load_weights
 
     paths = read_strain_paths(strain)
-    config = yaml.safe_load((run / "config.yaml").read_text())
+    config = changed(yaml.safe_load((run / "config.yaml").read_text()), changes)
     use_hardware(config)
     module = bare_module(config, build_cell(config), torch.ones(6, dtype=torch.float64))
     load_weights(module, run / "checkpoints" / "best.ckpt")
+    if any(".parameters" in word for word in changes):  # also those that were trained
+        for cell in module.modules():
+            if isinstance(cell, MDCell):
+                cell.use_parameters()
     module.eval()
     _warn_of_extrapolation(paths, result, module.cell.rate_dependent)
     stresses, failed = [], []

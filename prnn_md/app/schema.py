@@ -145,7 +145,9 @@ class TrainConfig:
         "models to train on the same data for the closing table, e.g. ['gru','lstm model.hidden=32']"
     )
     model: Model = key("what is trained")
-    md: dict[str, EmbeddedCell] | None = key("what a PRNN embeds, by name", None)
+    md: dict[str, EmbeddedCell] | None = key(
+        "what a PRNN embeds, by name; backend and trainable are those of all", None
+    )
     encoder: Encoder | None = key("from the macroscopic strain to the strain of each cell", None)
     decoder: Decoder | None = key("from the stresses of the cells to the macroscopic stress", None)
     dynamics: Dynamics | None = key("how MD cells follow their strain", None)

@@ -127,23 +127,136 @@ class Dynamics(Target):
     """How MD cells follow their strain."""
 
     partial: ClassVar[bool] = True
-    given: ClassVar[tuple[str, ...]] = ("samples", "force_field")
+    given: ClassVar[tuple[str, ...]] = ("samples", "force_field", "backend", "trainable", "parameters")
+
+
+THREADS = "cells that are worked on side by side; null: as many as there are cores"
+ON_FAILURE = "whether a cell that fails ends the run or marks its path"
 
 
 @dataclass(kw_only=True)
 class AQS(Dynamics):
     target: ClassVar[str] = "prnn_md.md.aqs.AQSCell"
     force_tolerance: float = key("root-mean-square force at which an energy minimum is reached", 1e-3, above=0)
+    minimiser: Literal["newton", "fire"] = key("truncated Newton method by conjugate gradients, or FIRE", "newton")
     max_evaluations: int = key("evaluations of forces and of their derivative per increment at most", 20_000, low=1)
-    threads: int | None = key("cells that are worked on side by side; null: as many as there are cores", None, low=1)
-    on_failure: Literal["raise", "mask"] = key("whether a cell that fails ends the run or marks its path", "raise")
+    max_move: float = key("farthest move of a particle in one step, in units of length", 0.1, above=0)
+    threads: int | None = key(THREADS, None, low=1)
+    on_failure: Literal["raise", "mask"] = key(ON_FAILURE, "raise")
+
+
+@dataclass(kw_only=True)
+class Overdamped(Dynamics):
+    target: ClassVar[str] = "prnn_md.md.overdamped.OverdampedCell"
+    friction: float = key("force times time per length", 1.0, above=0)
+    steps: int = key("damped steps per increment", 20, low=1)
+    threads: int | None = key(THREADS, None, low=1)
+    on_failure: Literal["raise", "mask"] = key(ON_FAILURE, "raise")
+
+
+@dataclass(kw_only=True)
+class Langevin(Dynamics):
+    target: ClassVar[str] = "prnn_md.md.langevin.LangevinCell"
+    temperature: float | None = key("epsilon/k_B or K; null: 0.3 or 300", None, low=0)
+    timestep: float | None = key("longest time step, tau or fs; null: 0.005 or 1", None, above=0)
+    friction: float | None = key("per tau or fs; null: 1 or 0.001", None, low=0)
+    window: float = key("last part of an increment, over which the stress is averaged", 0.5, above=0, high=1)
+    equilibration: float | None = key("time at rest before a path, tau or fs; null: 5 or 2000", None, low=0)
+    clip: float = key("largest norm of the gradient at a step", 1e3, above=0)
+    horizon: int = key("steps that the gradient goes back", 200, low=1)
+    seed: int = key("seed of the noise", 0, low=0)
+    threads: int | None = key(THREADS, None, low=1)
+    on_failure: Literal["raise", "mask"] = key(ON_FAILURE, "raise")
+
+
+SEED = "seed of the choice of cells from the library"
+BACKEND = "kernel (one core a cell), torch (all cells at once, also on a GPU), or auto"
+TRAINABLE = "parameters of the force field to be trained, such as [epsilon,sigma]"
+PARAMETERS = "other values for parameters of the force field, such as {epsilon:1.1}"
+DYNAMICS = "how the cells follow their strain"
+Number = float | list[float]
+BackendName = Literal["auto", "kernel", "torch"]
 
 
 @dataclass(kw_only=True)
 class PolymerCells(EmbeddedCell):
     target: ClassVar[str] = "prnn_md.md.polymer.polymer_cells"
-    library: str = key('shipped library of cells, "a" or "b", or a file', "a")
+    library: str = key('set of cells, "a" or "b", or a file', "a")
     beads: int = key("beads of a cell", 160, low=1)
     count: int = key("cells", 32, low=1)
-    seed: int = key("seed of the choice of cells from the library", 0, low=0)
-    dynamics: Dynamics | None = key("how the cells follow their strain", None)
+    seed: int = key(SEED, 0, low=0)
+    chain_length: int = key("beads of a chain", 20, low=2)
+    bending_stiffness: float = key("stiffness of the chains against bending, epsilon", 0.0, low=0)
+    dynamics: Dynamics | None = key(DYNAMICS, None)
+    backend: BackendName = key(BACKEND, "auto")
+    trainable: list[str] = key(TRAINABLE, ())
+    parameters: dict[str, Number] | None = key(PARAMETERS, None)
+
+
+@dataclass(kw_only=True)
+class GlassCells(EmbeddedCell):
+    target: ClassVar[str] = "prnn_md.md.glass.glass_cells"
+    library: Literal["a", "b"] = key("set of cells", "a")
+    particles: int = key("particles of a cell", 300, low=1)
+    count: int = key("cells", 16, low=1)
+    seed: int = key(SEED, 0, low=0)
+    quench_time: float = key("time of the quench from the melt, tau", 400.0, above=0)
+    dynamics: Dynamics | None = key(DYNAMICS, None)
+    backend: BackendName = key(BACKEND, "auto")
+    trainable: list[str] = key(TRAINABLE, ())
+    parameters: dict[str, Number] | None = key(PARAMETERS, None)
+
+
+@dataclass(kw_only=True)
+class PolyethyleneCells(EmbeddedCell):
+    target: ClassVar[str] = "prnn_md.md.polyethylene.polyethylene_cells"
+    library: Literal["a", "b"] = key("set of cells", "a")
+    chains: int = key("chains of a cell", 16, low=1)
+    chain_length: int = key("united atoms of a chain", 24, low=4)
+    count: int = key("cells", 8, low=1)
+    seed: int = key(SEED, 0, low=0)
+    quench_time: float = key("time of the quench from the melt, fs", 100_000.0, above=0)
+    dynamics: Dynamics | None = key(DYNAMICS, None)
+    backend: BackendName = key(BACKEND, "auto")
+    trainable: list[str] = key(TRAINABLE, ())
+    parameters: dict[str, Number] | None = key(PARAMETERS, None)
+
+
+@dataclass(kw_only=True)
+class ArgonCells(EmbeddedCell):
+    target: ClassVar[str] = "prnn_md.md.crystals.argon_cells"
+    repeats: int = key("unit cells along each edge", 4, low=1)
+    count: int = key("cells", 1, low=1)
+    seed: int = key(SEED, 0, low=0)
+    dynamics: Dynamics | None = key(DYNAMICS, None)
+    backend: BackendName = key(BACKEND, "auto")
+    trainable: list[str] = key(TRAINABLE, ())
+    parameters: dict[str, Number] | None = key(PARAMETERS, None)
+
+
+@dataclass(kw_only=True)
+class SiliconCells(EmbeddedCell):
+    target: ClassVar[str] = "prnn_md.md.crystals.silicon_cells"
+    structure: Literal["crystal", "amorphous"] = key("what the cells are", "amorphous")
+    repeats: int = key("unit cells along each edge", 2, low=1)
+    count: int = key("cells", 8, low=1)
+    seed: int = key(SEED, 0, low=0)
+    dynamics: Dynamics | None = key(DYNAMICS, None)
+    backend: BackendName = key(BACKEND, "auto")
+    trainable: list[str] = key(TRAINABLE, ())
+    parameters: dict[str, Number] | None = key(PARAMETERS, None)
+
+
+@dataclass(kw_only=True)
+class FileCells(EmbeddedCell):
+    target: ClassVar[str] = "prnn_md.md.from_files.file_cells"
+    data: str = key("LAMMPS data file with the coordinates, types and bonds")
+    force_field: str = key("force field, TorchMD YAML with the sections of prnn_md.md.force_field_file")
+    types: list[str] = key("names in the force field of the types of the data file, in their order")
+    relax: bool = key("whether the box is strained until it is free of stress", True)
+    several_images: bool = key("whether pairs may meet through several images of a small box", False)
+    count: int = key("equal cells", 1, low=1)
+    dynamics: Dynamics | None = key(DYNAMICS, None)
+    backend: BackendName = key(BACKEND, "auto")
+    trainable: list[str] = key(TRAINABLE, ())
+    parameters: dict[str, Number] | None = key(PARAMETERS, None)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from prnn_md.labels.jobs import Job, parts_folder, run_jobs
 from prnn_md.md.library import load_library, save_library
@@ -30,9 +29,7 @@ def build_library(
     jobs = [Job(parts / f"{index:04d}.h5", partial(_build_part, make), (seed,)) for index, seed in enumerate(seeds)]
     run_jobs(jobs, processes, f"{path.stem}: samples")
     samples = [load_library(job.output)[0] for job in jobs]
-    positions = torch.cat([sample.positions for sample in samples])
-    box = torch.cat([sample.box for sample in samples])
-    save_library(path, Samples(positions, box, samples[0].bonds), dict(provenance))
+    save_library(path, Samples.cat(samples), dict(provenance))
     shutil.rmtree(parts)
 
 

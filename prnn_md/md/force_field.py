@@ -1,54 +1,101 @@
-"""Force-field parameters, read from TorchMD YAML files."""
+"""A force field: the sum of energy terms for one set of particles, with its parameters by name."""
 
-from pathlib import Path
-from types import SimpleNamespace
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import cast
 
-import numpy as np
 import torch
-import yaml
+from torch import Tensor, nn
 
-POLYMER = Path(__file__).with_name("polymer.yaml")
+from prnn_md.md.neighbours import Neighbours, find_neighbours
+from prnn_md.mechanics import Units
+
+PREFIXES = {"pairs": "", "three_body": "", "bonds": "bond_", "angles": "angle_", "torsions": "torsion_"}
+"""How the parameters of a term are called: those of the pairs by their own name, others with the term's."""
+
+FIXED = ("inner", "outer", "kinds", "kind", "members", "period")
+"""Numbers of a term that are no parameters."""
 
 
-class BeadSpring(NamedTuple):
-    """Parameters of the bead-spring polymer, one bead type; a named tuple, which compiled functions take as it is.
+class ForceField(nn.Module):
+    """The potential energy of N particles: the sum of `terms`, each of them an `Energy`.
 
-    Pairs: Lennard-Jones (`epsilon`, `sigma`), tapered to zero between the distances `inner` and `outer`.
-    Bonds: FENE with `fene_stiffness` k and `fene_extent` r0, plus the WCA repulsion of the pair.
+    `terms` may be called pairs, charges, three_body, bonds, angles, torsions and scaled_pairs. `masses` (N,) are in
+    the unit of mass of `units`; the pairs `excluded` (X, 2) have no part in pair terms. With `several_images`, pairs
+    may meet through more than one image; else a box narrower than twice the cutoff is an error.
     """
 
-    epsilon: float
-    sigma: float
-    inner: float
-    outer: float
-    fene_stiffness: float
-    fene_extent: float
-    mass: float
+    masses: Tensor
+    excluded: Tensor
 
-    @staticmethod
-    def from_yaml(path: str | Path = POLYMER) -> "BeadSpring":
-        """Read a TorchMD force field that has the extra sections `fene` and `switch`, for its only bead type.
+    def __init__(
+        self,
+        terms: Mapping[str, nn.Module],
+        masses: Tensor,
+        units: Units,
+        excluded: Tensor | None = None,
+        several_images: bool = False,
+    ) -> None:
+        super().__init__()
+        self.terms = nn.ModuleDict(terms)
+        self.units = units
+        self.several_images = several_images
+        self.register_buffer("masses", masses.double())
+        self.register_buffer("excluded", torch.zeros(0, 2, dtype=torch.int64) if excluded is None else excluded)
 
-        TorchMD keeps parameters in single precision on the way: 1.1 becomes 1.10000002.
-        """
-        from torchmd.forcefields.forcefield import ForceField
-        from torchmd.parameters import Parameters
+    @property
+    def cutoff(self) -> float:
+        return max(float(cast(float, term.cutoff)) for term in self.terms.values())
 
-        sections = yaml.safe_load(Path(path).read_text())
-        if len(sections["atomtypes"]) != 1:
-            raise ValueError(f"{path}: a bead-spring force field has one bead type, got {sections['atomtypes']}.")
-        kind = sections["atomtypes"][0]
-        molecule = SimpleNamespace(numAtoms=1, atomtype=np.array([kind], dtype=object), charge=np.zeros(1), masses=None)
-        parameters = Parameters(ForceField.create(molecule, str(path)), molecule, ["lj"], torch.float64, "cpu")
-        sigma, epsilon = parameters.nonbonded_params["params"][0].tolist()
-        fene = sections["fene"][f"({kind}, {kind})"]
-        return BeadSpring(
-            epsilon=epsilon,
-            sigma=sigma,
-            inner=sections["switch"]["inner"] * sigma,
-            outer=sections["switch"]["outer"] * sigma,
-            fene_stiffness=fene["k0"],
-            fene_extent=fene["r0"],
-            mass=float(parameters.masses[0, 0]),
-        )
+    def forward(self, positions: Tensor, box: Tensor, types: Tensor, neighbours: Neighbours) -> Tensor:
+        """Energies (cells,) in the unit of energy of `units`."""
+        parts = [term(positions, box, types, neighbours) for term in self.terms.values()]
+        return torch.stack(parts).sum(0)
+
+    def neighbours(self, positions: Tensor, box: Tensor, skin: float = 0.0) -> Neighbours:
+        """All pairs within the cutoff and a skin that the terms may need."""
+        return find_neighbours(positions, box, self.cutoff + skin, self.excluded)
+
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of all parameters, such as epsilon, sigma, bond_stiffness."""
+        return tuple(self._places())
+
+    def value(self, name: str) -> Tensor:
+        """The parameter of this name; its shape is that of its term's table."""
+        term, attribute = self._place(name)
+        return cast(Tensor, getattr(term, attribute))
+
+    def set_value(self, name: str, value: float | Iterable[float]) -> None:
+        """Change a parameter: one number for all its entries, or one for each."""
+        old = self.value(name)
+        new = torch.as_tensor(value, dtype=old.dtype)
+        if new.dim() and new.numel() != old.numel():
+            raise ValueError(f"{name} has {old.numel()} entries, got {new.numel()}.")
+        with torch.no_grad():
+            old.copy_(new.reshape(old.shape) if new.dim() else new)
+
+    def numbers(self) -> dict[str, list[float]]:
+        """All parameters by name, as plain numbers."""
+        return {name: self.value(name).detach().flatten().tolist() for name in self.parameter_names()}
+
+    def make_trainable(self, names: Iterable[str]) -> None:
+        """Let an optimiser change these parameters."""
+        for name in names:
+            term, attribute = self._place(name)
+            value = getattr(term, attribute)
+            delattr(term, attribute)
+            term.register_parameter(attribute, nn.Parameter(value.clone()))
+
+    def _place(self, name: str) -> tuple[nn.Module, str]:
+        places = self._places()
+        if name not in places:
+            raise ValueError(f"The force field has no parameter '{name}'; it has {', '.join(places)}.")
+        return places[name]
+
+    def _places(self) -> dict[str, tuple[nn.Module, str]]:
+        return {
+            f"{PREFIXES[name]}{attribute}": (term, attribute)
+            for name, term in self.terms.items()
+            if name in PREFIXES
+            for attribute in (*dict(term.named_buffers(recurse=False)), *dict(term.named_parameters(recurse=False)))
+            if attribute not in FIXED
+        }

@@ -1,77 +1,286 @@
-"""Compiled Langevin dynamics of one bead-spring cell, with a barostat, for making melts and glasses."""
+"""Langevin MD cells: finite temperature and a real strain rate, with a truncated gradient."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numba import njit
+import torch
+from torch import Tensor
 
-from prnn_md.md.compiled import FAST
-from prnn_md.md.minimiser import largest_move
-from prnn_md.md.neighbours import find_terms
-from prnn_md.md.potential import bond_terms, fill_forces, pair_terms, separations
+from prnn_md.cell import Number, State, time_steps
+from prnn_md.md.batched.langevin import BatchedLangevin
+from prnn_md.md.batched.noise import keys_of, normals
+from prnn_md.md.failure import CONVERGED
+from prnn_md.md.force_field import ForceField
+from prnn_md.md.kernels.langevin import Bath
+from prnn_md.md.kernels.langevin import rollout as kernel_rollout
+from prnn_md.md.kernels.langevin import rollout_adjoint as kernel_adjoint
+from prnn_md.md.md_cell import Backend, MDCell, OnFailure, Parameters, as_numpy
+from prnn_md.md.sample import Samples
+from prnn_md.md.units import thermal_energy, time_factor
+from prnn_md.mechanics import LJ, from_mandel, stretch_of, to_mandel
 
-SKIN = 0.5  # wider than for minimisation, since beads in a melt move far
-EVERY = 10  # steps between two actions of thermostat and barostat
-BULK_MODULUS = 50.0  # of the order of the glass's, epsilon / sigma^3: sets how fast the barostat answers
+SKIN = 0.3
+REDUCED = {"temperature": 0.3, "timestep": 0.005, "friction": 1.0, "equilibration": 5.0}  # epsilon/k_B, tau
+REAL = {"temperature": 300.0, "timestep": 1.0, "friction": 0.001, "equilibration": 2000.0}  # K, fs
+FIRST_STEPS = 1 << 20  # steps kept free before a roll-out's own, for velocities and equilibration
 
 
-@njit(**FAST)
-def capped_forces(x, terms, p, cap, forces):
-    """As `energy_and_forces`, with pairs closer than `cap` pushing as if at `cap`; returns the virial's trace.
+class LangevinCell(MDCell):
+    """`count` microstructures at finite temperature, strained at the rate of the path.
 
-    inf tells of a broken bond.
+    BAOAB steps of at most `timestep` at `temperature`, with `friction` (1/time); times are in tau or fs, temperatures
+    in epsilon/k_B or K. The stress of an increment is the mean over the last part `window` of its steps. At first the
+    samples are equilibrated for the time `equilibration`; their mean stress in its second half is subtracted. What is
+    left out is as in `REDUCED` or `REAL`.
+
+    The gradient goes back through at most `horizon` steps, clipped to the norm `clip` at each of them: trajectories of
+    hot particles part so fast that longer gradients mean nothing. The noise of each sample is a function of `seed` and
+    the number of the step, the same on all paths. The last arguments are those of `MDCell`.
     """
-    size = terms.second.size
-    d, r2, capped = np.empty((size, 3)), np.empty(size), np.empty(size)
-    energies, slope = np.empty(size), np.empty(size)
-    separations(x, terms, d, r2)
-    for q in range(size):
-        capped[q] = max(r2[q], cap * cap)
-    pair_terms(capped, p, energies, slope)
-    if not bond_terms(r2, terms.bonded, p, energies, slope):
-        return np.inf
-    fill_forces(terms, slope, d, forces)
-    return (slope * r2).sum()
+
+    rate_dependent = True
+    residual_stress: Tensor
+    equilibrated_velocities: Tensor
+    first_random: Tensor
+
+    def __init__(
+        self,
+        samples: Samples,
+        force_field: ForceField,
+        temperature: float | None = None,
+        timestep: float | None = None,
+        friction: float | None = None,
+        window: float = 0.5,
+        equilibration: float | None = None,
+        clip: float = 1e3,
+        horizon: int = 200,
+        seed: int = 0,
+        threads: int | None = None,
+        on_failure: OnFailure = "raise",
+        backend: Backend = "auto",
+        trainable: Sequence[str] = (),
+        parameters: Parameters | None = None,
+    ) -> None:
+        super().__init__(samples, force_field, backend, trainable, parameters, threads, on_failure)
+        defaults = REDUCED if force_field.units is LJ else REAL
+        temperature = defaults["temperature"] if temperature is None else temperature
+        timestep = defaults["timestep"] if timestep is None else timestep
+        friction = defaults["friction"] if friction is None else friction
+        equilibration = defaults["equilibration"] if equilibration is None else equilibration
+        for name, value, fine in (
+            ("temperature", temperature, temperature >= 0.0),
+            ("timestep", timestep, timestep > 0.0),
+            ("friction", friction, friction >= 0.0),
+            ("window", window, 0.0 < window <= 1.0),
+            ("equilibration", equilibration, equilibration >= 0.0),
+            ("clip", clip, clip > 0.0),
+            ("horizon", horizon, horizon >= 1),
+        ):
+            if not fine:
+                raise ValueError(f"{name}={value} is no possible value of Langevin dynamics.")
+        if self.trainable and self.compiled:
+            raise ValueError(
+                "trainable: kernels give no gradients by parameters of Langevin dynamics: use backend=torch."
+            )
+        self.timestep, self.equilibration = timestep, equilibration
+        self.time_factor = time_factor(force_field.units)
+        energy = thermal_energy(force_field.units, temperature)
+        self.bath = Bath(energy, friction / self.time_factor, window, SKIN, clip, horizon)
+        seeds = torch.arange(self.count) + (seed << 32)
+        random = torch.stack([seeds, torch.full_like(seeds, FIRST_STEPS)], -1).to(self.sample_box.device)
+        draws = normals(keys_of(random[:, 0]), torch.zeros_like(random[:, 0]), self.types.numel())
+        velocities = draws * (energy / force_field.masses[:, None]).sqrt()
+        self.register_buffer("residual_stress", self.sample_box.new_zeros(self.count, 6), persistent=False)
+        self.register_buffer("equilibrated_velocities", velocities, persistent=False)
+        self.register_buffer("first_random", random, persistent=False)
+        if equilibration > 0.0:
+            self._equilibrate()
+
+    @torch.no_grad()
+    def _equilibrate(self) -> None:
+        """Run at rest for a while; the mean stress of the second half is the residual one."""
+        half = 0.5 * self.equilibration * torch.ones(self.count, 2, dtype=torch.float64)
+        strains, bath = self.sample_box.new_zeros(self.count, 2, 6), self.bath
+        self.bath = bath._replace(window=1.0)
+        stresses, state = self._follow(strains, half.to(strains), self.initial_state((self.count,)))
+        self.bath = bath
+        self.residual_stress = stresses[:, 1]
+        self.sample_positions, self.equilibrated_velocities = state.positions, state.velocities
+        self.first_random = state.random
+
+    def initial_state(self, batch_shape: Sequence[int]) -> State:
+        """Undeformed, equilibrated cells.
+
+        `positions` and `velocities` (*batch, count, N, 3), the former carried back to the undeformed box; `strain` and
+        `stress` (*batch, count, 6), the last ones; `random` (*batch, count, 2), seed and number of the next step.
+        """
+        shape = self.checked_batch(batch_shape)
+        zero = self.sample_box.new_zeros(*shape, 6)
+
+        def spread(tensor: Tensor) -> Tensor:
+            return tensor.expand(*shape, *tensor.shape[1:]).clone()
+
+        return State(
+            torch.zeros(shape, dtype=torch.bool, device=zero.device),
+            positions=spread(self.sample_positions),
+            velocities=spread(self.equilibrated_velocities),
+            strain=zero,
+            stress=zero.clone(),
+            random=spread(self.first_random),
+        )
+
+    def forward(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, State]:
+        """Mean Biot stress (*batch, count, 6) over the end of an increment of length dt, and the new state."""
+        lengths = torch.as_tensor(dt, dtype=strain.dtype, device=strain.device).expand(strain.shape[:-1])
+        stress, state = self._follow(strain.unsqueeze(-2), lengths.unsqueeze(-1), state)
+        return stress.squeeze(-2), state
+
+    def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Biot stresses (*batch, count, T+1, 6) along strains of the same shape, all cells in one fused call."""
+        state = self.initial_state(strains.shape[:-2]) if state is None else state
+        return self._follow(strains, time_steps(times.to(strains)).expand(strains.shape[:-1]), state)
+
+    def _follow(self, strains: Tensor, lengths: Tensor, state: State) -> tuple[Tensor, State]:
+        """Stresses and state along strains (*batch, count, T, 6), in increments of these lengths (*batch, count, T)."""
+        batch = self.checked_batch(strains.shape[:-2])
+        items, times = strains.reshape(-1, *strains.shape[-2:]), lengths.reshape(-1, lengths.shape[-1])
+        before, failed = state.strain.reshape(-1, 6), state.failed.reshape(-1).clone()
+        self._check_rest(torch.cat([before[:, None], items], 1), times)
+        steps = torch.ceil(times / self.timestep - 1e-9).long()
+        length = torch.where(steps > 0, times / steps.clamp(min=1), 0.0) * self.time_factor
+        y, v = (tensor.reshape(len(items), -1, 3) for tensor in (state.positions, state.velocities))
+        random = state.random.reshape(-1, 2).clone()
+        work = self._kernels if self.compiled else self._batched
+        stresses, y, v = work(items, before, y, v, random, steps, length, failed)
+        last, filled = state.stress.reshape(-1, 6), []
+        for t in range(items.shape[1]):  # no time, no news
+            news = stresses[:, t] - self._residual(len(items))
+            last = torch.where((steps[:, t] > 0)[:, None], news, last)
+            filled.append(torch.where(failed[:, None] & ~news.isfinite(), torch.nan, last))
+        answer = torch.stack(filled, 1)
+        new = {"positions": y, "velocities": v, "strain": items[:, -1], "stress": last, "random": random}
+        shaped = {name: tensor.reshape(getattr(state, name).shape) for name, tensor in new.items()}
+        return answer.reshape(strains.shape), State(failed.reshape(batch), **shaped)
+
+    def _residual(self, items: int) -> Tensor:
+        return self.residual_stress[self.samples_of(items)]
+
+    def _check_rest(self, strains: Tensor, times: Tensor) -> None:
+        """ValueError for times that go back, and for strains (I, T+1, 6) that change in no time (I, T)."""
+        if bool((times < 0.0).any()):
+            raise ValueError("The times of a path go back; they must not.")
+        jumps = strains.detach().diff(dim=1).abs().amax(-1) > 1e-12
+        if bool((jumps & (times == 0.0)).any()):
+            raise ValueError("The strain changes in no time: cells at a real strain rate need times that go on.")
+
+    def _kernels(
+        self, strains: Tensor, before: Tensor, y: Tensor, v: Tensor, random: Tensor, steps: Tensor, length: Tensor,
+        failed: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        result: tuple[Tensor, Tensor, Tensor] = _Rollout.apply(  # type: ignore[no-untyped-call]
+            strains, before, y, v, random, steps, length, failed, self
+        )
+        return result
+
+    def _batched(
+        self, strains: Tensor, before: Tensor, y: Tensor, v: Tensor, random: Tensor, steps: Tensor, length: Tensor,
+        failed: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        if bool((steps != steps[:1]).any()) or bool((length != length[:1]).any()):
+            raise ValueError("backend=torch takes all cells through the same times; give all paths the same times.")
+        engine = BatchedLangevin(self, self.bath, random, steps.sum(1))
+        stretch, stresses = stretch_of(before), []
+        status, done = torch.zeros_like(random[:, 0]), torch.full_like(random[:, 0], strains.shape[1])
+        for t in range(strains.shape[1]):
+            after, going = stretch_of(strains[:, t]), ~failed & (status == CONVERGED)
+            count, dt = int(steps[0, t]), float(length[0, t])
+            if count:
+                stress, y, v, found = engine.increment(stretch, after, y, v, count, dt, going)
+                status = torch.where(going, found, status)
+                done = torch.where(going & (found != CONVERGED), t, done)
+                stress = torch.where((status == CONVERGED)[:, None, None], stress, torch.nan)
+            else:
+                stress = torch.full_like(after, torch.nan)
+            stresses.append(self.stress_factor * to_mandel(stress))
+            stretch = after
+        random[:, 1] += torch.where(failed, 0, steps.sum(1))
+        failed |= self.note_failures(status, done)
+        return torch.stack(stresses, 1), y, v
 
 
-@njit(**FAST)
-def langevin(x, v, box, partners, p, steps, dt, friction, temperatures, pressure_time, cap, rng):
-    """Advance x and v (N, 3), and the box if there is a barostat, in place by `steps` steps of length `dt`.
+class _Rollout(torch.autograd.Function):
+    """Stresses (I, T, 6) and last y and v (I, N, 3) by kernels, one core an item; updates random, failed in place."""
 
-    Reduced units: `dt` and `pressure_time` in tau, `friction` in 1/tau, temperatures in epsilon/k_B, `cap` in sigma
-    (see `capped_forces`). BAOAB splitting (Leimkuhler & Matthews, J. Chem. Phys. 138, 174102, 2013), friction and
-    noise acting in every tenth step for ten; the temperature goes linearly between the two `temperatures`. With
-    `pressure_time` > 0 box and positions are scaled towards zero pressure within that time (Berendsen et al.,
-    J. Chem. Phys. 81, 3684, 1984). Returns whether all bonds held.
-    """
-    terms = find_terms(x, box, partners, p.outer + SKIN)
-    listed_at = x.copy()
-    forces = np.empty_like(x)
-    if capped_forces(x, terms, p, cap, forces) == np.inf:
-        return False
-    for step in range(steps):
-        acts = step % EVERY == 0
-        temperature = temperatures[0] + (temperatures[1] - temperatures[0]) * step / steps
-        keep = np.exp(-friction * dt * EVERY) if acts else 1.0
-        kick = np.sqrt((1.0 - keep * keep) * temperature / p.mass)
-        for i in range(x.shape[0]):
-            for a in range(3):
-                speed = v[i, a] + 0.5 * dt / p.mass * forces[i, a]
-                thermal = keep * speed + kick * rng.standard_normal() if acts else speed
-                x[i, a] += 0.5 * dt * (speed + thermal)
-                v[i, a] = thermal
-        if largest_move(x, listed_at) > 0.5 * SKIN:
-            terms = find_terms(x, box, partners, p.outer + SKIN)
-            listed_at[:] = x
-        virial = capped_forces(x, terms, p, cap, forces)
-        if virial == np.inf:
-            return False
-        for i in range(x.shape[0]):
-            for a in range(3):
-                v[i, a] += 0.5 * dt / p.mass * forces[i, a]
-        if pressure_time > 0.0 and acts:
-            pressure = (p.mass * (v * v).sum() - virial) / (3.0 * abs(np.linalg.det(box)))
-            scale = 1.0 + EVERY * dt / pressure_time * pressure / (3.0 * BULK_MODULUS)
-            x *= scale
-            box *= scale
-            terms.shifts[:] *= scale
-            listed_at *= scale
-    return True
+    @staticmethod
+    def forward(
+        ctx: Any, strains: Tensor, before: Tensor, y: Tensor, v: Tensor, random: Tensor, steps: Tensor, length: Tensor,
+        failed: Tensor, cell: LangevinCell,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        y, v = y.detach().clone(), v.detach().clone()
+        first, path = as_numpy(stretch_of(before)), as_numpy(stretch_of(strains))
+        items, increments = strains.shape[:2]
+        keep = increments if any(ctx.needs_input_grad) else 0
+        stresses = np.full((items, increments, 3, 3), np.nan)
+        kept_y, kept_v = (np.zeros((items, keep, *y.shape[1:])) for _ in range(2))
+        work = (~failed).nonzero().flatten().tolist()
+        field, box, count, dt = cell.field, as_numpy(cell.sample_box), as_numpy(steps), as_numpy(length)
+        arguments = (
+            (
+                y[k].numpy(),
+                v[k].numpy(),
+                random[k].numpy(),
+                box[k % cell.count],
+                field,
+                cell.bath,
+                first[k],
+                path[k],
+                count[k],
+                dt[k],
+                stresses[k],
+                kept_y[k],
+                kept_v[k],
+            )
+            for k in work
+        )
+        status, done = torch.zeros(items, dtype=torch.int64), torch.zeros(items, dtype=torch.int64)
+        for k, (code, reached) in zip(work, cell.side_by_side(kernel_rollout, arguments), strict=True):
+            status[k], done[k] = code, reached
+            if code:
+                stresses[k, reached:] = np.nan
+        failed |= cell.note_failures(status, done)
+        ctx.cell, ctx.arrays, ctx.kept = cell, (first, path, count, dt, box, field), (kept_y, kept_v)
+        ctx.valid, ctx.random = ~failed, as_numpy(random.clone())
+        return cell.stress_factor * to_mandel(torch.from_numpy(stresses)), y, v
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, by_stress: Tensor, by_y: Tensor, by_v: Tensor) -> tuple[Tensor | None, ...]:
+        cell, (first, path, count, dt, box, field), (kept_y, kept_v) = ctx.cell, ctx.arrays, ctx.kept
+        gradients = as_numpy(cell.stress_factor * from_mandel(by_stress))
+        by_y, by_v = by_y.detach().clone().contiguous(), by_v.detach().clone().contiguous()
+        by_y[~ctx.valid], by_v[~ctx.valid] = 0.0, 0.0
+        by_strain = np.zeros((len(path), path.shape[1] + 1, 3, 3))
+        arguments = (
+            (
+                kept_y[k],
+                kept_v[k],
+                ctx.random[k, 0],
+                ctx.random[k, 1],
+                box[k % cell.count],
+                field,
+                cell.bath,
+                first[k],
+                path[k],
+                count[k],
+                dt[k],
+                gradients[k],
+                by_strain[k],
+                by_y[k].numpy(),
+                by_v[k].numpy(),
+            )
+            for k in ctx.valid.nonzero().flatten().tolist()
+        )
+        list(cell.side_by_side(kernel_adjoint, arguments))
+        found = to_mandel(torch.from_numpy(by_strain))
+        return found[:, 1:], found[:, 0], by_y, by_v, None, None, None, None, None

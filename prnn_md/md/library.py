@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ import h5py
 import numpy as np
 import torch
 
+from prnn_md.files import replaced_when_done
 from prnn_md.md.sample import Samples
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had particles of one type only
 FOLDER = Path(__file__).with_name("libraries")
 
 
@@ -37,18 +37,13 @@ def library_path(name: str | Path) -> Path:
 
 def save_library(path: Path, samples: Samples, provenance: dict[str, Any]) -> None:
     """Write samples with their provenance; the file appears complete or not at all."""
-    partial = path.with_name(path.name + ".partial")
     arrays = _arrays(samples)
-    try:
-        with h5py.File(partial, "w", track_order=True) as file:
-            for name, array in arrays.items():
-                file.create_dataset(name, data=array, track_times=False)
-            file.attrs["schema_version"] = SCHEMA_VERSION
-            file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
-            file.attrs["checksum"] = _checksum(arrays)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replaced_when_done(path) as partial, h5py.File(partial, "w", track_order=True) as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array, track_times=False)
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
+        file.attrs["checksum"] = _checksum(arrays)
 
 
 def load_library(name: str | Path) -> tuple[Samples, dict[str, Any]]:
@@ -59,15 +54,17 @@ def load_library(name: str | Path) -> tuple[Samples, dict[str, Any]]:
             version = int(file.attrs["schema_version"])
             provenance = json.loads(file.attrs["provenance"])
             checksum = str(file.attrs["checksum"])
-            arrays = {name: np.asarray(file[name]) for name in ("positions", "box", "bonds")}
+            names = ("positions", "box", "bonds") + (("types",) if version > 1 else ())
+            arrays = {name: np.asarray(file[name]) for name in names}
     except (OSError, KeyError, ValueError) as error:
         raise LibraryError(f"{path} is not a readable cell library ({error}): fetch or build it again.") from error
-    if version != SCHEMA_VERSION:
-        raise LibraryError(f"{path} has schema version {version}; this version of prnn_md reads {SCHEMA_VERSION}.")
+    if version > SCHEMA_VERSION:
+        raise LibraryError(
+            f"{path} has schema version {version}; this version of prnn_md reads up to {SCHEMA_VERSION}."
+        )
     if checksum != _checksum(arrays):
         raise LibraryError(f"{path} is damaged (its checksum does not match): fetch or build it again.")
-    samples = Samples(*(torch.from_numpy(arrays[key]) for key in ("positions", "box", "bonds")))
-    return samples, provenance
+    return Samples(*(torch.from_numpy(arrays[name]) for name in names)), provenance
 
 
 def _arrays(samples: Samples) -> dict[str, np.ndarray]:
@@ -75,6 +72,7 @@ def _arrays(samples: Samples) -> dict[str, np.ndarray]:
         "positions": samples.positions.numpy().astype("<f8"),
         "box": samples.box.numpy().astype("<f8"),
         "bonds": samples.bonds.numpy().astype("<i8"),
+        "types": samples.types.numpy().astype("<i8"),
     }
 
 

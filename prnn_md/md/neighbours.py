@@ -1,162 +1,71 @@
-"""Compiled neighbour search in a triclinic periodic box, for cells of up to a few hundred particles."""
+"""Which particles meet through which periodic image: the neighbour list of a batch of cells."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
-import numpy as np
-from numba import njit
+import torch
+from torch import Tensor
 
-from prnn_md.md.compiled import FAST
+from prnn_md.mechanics import face_widths
 
 
-class Terms(NamedTuple):
-    """The terms of a cell's energy, bonds and non-bonded pairs, each at its bead of lower index.
+@dataclass(frozen=True)
+class Neighbours:
+    """All pairs of particles near each other in a batch of cells, each pair once.
 
-    The terms of bead i are numbers `starts`[i] to `starts`[i + 1]; each joins it to the bead `second` (P,), which
-    `shifts` (P, 3), a sum of box vectors, brings next to it. `bonded` (B,) are the numbers of the bonds.
+    Pair p is of particles `first` and `second` (P,) in cell `cell` (P,), the latter moved by `images` (P, 3) box
+    vectors, whole numbers. Where a box is small a pair occurs with several images, and a particle with its own.
     """
 
-    starts: np.ndarray
-    second: np.ndarray
-    shifts: np.ndarray
-    bonded: np.ndarray
+    cell: Tensor
+    first: Tensor
+    second: Tensor
+    images: Tensor
+
+    def vectors(self, positions: Tensor, box: Tensor) -> Tensor:
+        """Vectors (P, 3) from the first to the second particle, for positions (cells, N, 3) and boxes (cells, 3, 3)."""
+        apart = positions[self.cell, self.second] - positions[self.cell, self.first]
+        return apart + torch.einsum("pij,pj->pi", box[self.cell], self.images.to(box.dtype))
 
 
-@njit(**FAST)
-def face_width(box):
-    """Smallest distance between opposite faces of the box."""
-    inverse = np.linalg.inv(box)
-    return 1.0 / np.sqrt((inverse * inverse).sum(axis=1).max())
+@torch.no_grad()
+def find_neighbours(positions: Tensor, box: Tensor, reach: float, excluded: Tensor | None = None) -> Neighbours:
+    """All pairs within `reach`, with every image that is that near.
 
-
-@njit(**FAST)
-def find_terms(x, box, partners, reach):
-    """All bonds, and all non-bonded pairs within `reach` with every periodic image that is near enough.
-
-    `x` (N, 3) are unwrapped positions, which bonds join as they are; `partners` as from `bonded_partners`.
+    `positions` (cells, N, 3) are unwrapped, `box` (cells, 3, 3) has the box vectors in columns. The pairs in `excluded`
+    (X, 2) are left out where they join unwrapped positions as they are; their other images count.
     """
-    n = x.shape[0]
-    fractions = np.linalg.inv(box) @ x.T
-    home = np.floor(fractions)
-    fractions -= home
-    around = 1 if face_width(box) < 2.0 * reach else 0
-    near = np.empty(n * (n - 1) // 2, np.uint32)
-    found = np.empty(n, np.uint32)
-    _find_near(fractions, box, partners, np.inf if around else reach * reach, near, found)
-    bonds = (partners >= 0).sum()
-    size = bonds + found.sum() * (27 if around else 1)
-    starts = np.empty(n + 1, np.uint32)
-    second = np.empty(size, np.uint32)
-    shifts = np.zeros((size, 3))
-    bonded = np.empty(bonds, np.uint32)
-    count, bond, read = 0, 0, 0
-    for i in range(n):
-        starts[i] = count
-        for k in range(2):
-            if partners[i, k] >= 0:
-                second[count] = partners[i, k]
-                bonded[bond] = count
-                bond += 1
-                count += 1
-        for k in range(read, read + found[i]):
-            j = near[k]
-            nearest = _nearest_image(i, j, fractions)
-            for ia in range(-around, around + 1):
-                for ib in range(-around, around + 1):
-                    for ic in range(-around, around + 1):
-                        image = nearest[0] + ia, nearest[1] + ib, nearest[2] + ic
-                        if not around or _square(i, j, image, fractions, box) < reach * reach:
-                            second[count] = j
-                            _fill_shift(i, j, image, home, box, shifts[count])
-                            count += 1
-        read += found[i]
-    starts[n] = count
-    return Terms(starts, second[:count], shifts[:count], bonded)
+    particles = positions.shape[1]
+    fractions = torch.linalg.solve(box, positions.mT).mT
+    pairs = torch.triu_indices(particles, particles, device=box.device)
+    apart = fractions[:, pairs[1]] - fractions[:, pairs[0]]
+    nearest = -torch.round(apart)
+    found = []
+    for shift in _images(box, reach):
+        images = nearest + shift
+        square = torch.einsum("cij,cpj->cpi", box, apart + images).square().sum(-1)
+        near = square < reach**2
+        if not _counts_for_itself(shift):
+            near &= (pairs[0] != pairs[1])[None]
+        if excluded is not None and len(excluded):
+            near &= ~(_is_excluded(pairs, excluded, particles)[None] & (images == 0.0).all(-1))
+        cell, pair = near.nonzero(as_tuple=True)
+        found.append((cell, pairs[0, pair], pairs[1, pair], images[cell, pair]))
+    cell, first, second, images = (torch.cat(parts) for parts in zip(*found, strict=True))
+    order = torch.argsort(cell, stable=True)
+    return Neighbours(cell[order], first[order], second[order], images[order])
 
 
-@njit(**FAST)
-def _find_near(fractions, box, partners, reach2, near, found):
-    """Write one after another, bead by bead, the beads j > i with an image near bead i, and their numbers `found`."""
-    n = fractions.shape[1]
-    squares = np.empty(n)
-    row = np.empty(n, np.uint32)
-    count = 0
-    for i in range(n):
-        _squared_distances(i, fractions, box, squares)
-        close = 0
-        for j in range(i + 1, n):  # without a branch, which would be mispredicted often
-            row[close] = j
-            close += squares[j - i - 1] < reach2
-        start = count
-        for k in range(close):
-            near[count] = row[k]
-            count += (row[k] != partners[i, 0]) & (row[k] != partners[i, 1])
-        found[i] = count - start
+def _images(box: Tensor, reach: float) -> Tensor:
+    """Box vectors, in whole numbers (n, 3), by which a nearest image may be moved and still be within reach."""
+    ranges = [torch.arange(-n, n + 1) for n in torch.floor(reach / face_widths(box).amin(0) + 0.5).int().tolist()]
+    return torch.cartesian_prod(*ranges).to(box)
 
 
-@njit(**FAST)
-def _squared_distances(i, fractions, box, squares):
-    """Fill squares[j - i - 1] for j > i with the squared distance under the minimum image.
-
-    Written to be vectorised: the slices begin at index zero.
-    """
-    b00, b01, b02 = box[0, 0], box[0, 1], box[0, 2]
-    b10, b11, b12 = box[1, 0], box[1, 1], box[1, 2]
-    b20, b21, b22 = box[2, 0], box[2, 1], box[2, 2]
-    first, second, third = fractions[0, i + 1 :], fractions[1, i + 1 :], fractions[2, i + 1 :]
-    first_i, second_i, third_i = fractions[0, i], fractions[1, i], fractions[2, i]
-    for j in range(first.size):
-        a, b, c = first[j] - first_i, second[j] - second_i, third[j] - third_i
-        a -= np.floor(a + 0.5)
-        b -= np.floor(b + 0.5)
-        c -= np.floor(c + 0.5)
-        d0 = b00 * a + b01 * b + b02 * c
-        d1 = b10 * a + b11 * b + b12 * c
-        d2 = b20 * a + b21 * b + b22 * c
-        squares[j] = d0 * d0 + d1 * d1 + d2 * d2
+def _counts_for_itself(shift: Tensor) -> bool:
+    """Whether a particle meets its own image there: half of the images, since the other half are the same pairs."""
+    return tuple(shift.tolist()) > (0.0, 0.0, 0.0)
 
 
-@njit(**FAST)
-def _nearest_image(i, j, fractions):
-    """The box vectors that bring bead j next to bead i, in whole numbers."""
-    return (
-        -np.floor(fractions[0, j] - fractions[0, i] + 0.5),
-        -np.floor(fractions[1, j] - fractions[1, i] + 0.5),
-        -np.floor(fractions[2, j] - fractions[2, i] + 0.5),
-    )
-
-
-@njit(**FAST)
-def _square(i, j, image, fractions, box):
-    """Squared distance of beads i and j, the latter moved by `image` box vectors."""
-    a = fractions[0, j] - fractions[0, i] + image[0]
-    b = fractions[1, j] - fractions[1, i] + image[1]
-    c = fractions[2, j] - fractions[2, i] + image[2]
-    d0 = box[0, 0] * a + box[0, 1] * b + box[0, 2] * c
-    d1 = box[1, 0] * a + box[1, 1] * b + box[1, 2] * c
-    d2 = box[2, 0] * a + box[2, 1] * b + box[2, 2] * c
-    return d0 * d0 + d1 * d1 + d2 * d2
-
-
-@njit(**FAST)
-def _fill_shift(i, j, image, home, box, shift):
-    """The same image of bead j for unwrapped positions, which are `home` box vectors from the wrapped ones."""
-    a = image[0] + home[0, i] - home[0, j]
-    b = image[1] + home[1, i] - home[1, j]
-    c = image[2] + home[2, i] - home[2, j]
-    shift[0] = box[0, 0] * a + box[0, 1] * b + box[0, 2] * c
-    shift[1] = box[1, 0] * a + box[1, 1] * b + box[1, 2] * c
-    shift[2] = box[2, 0] * a + box[2, 1] * b + box[2, 2] * c
-
-
-def bonded_partners(bonds: np.ndarray, particles: int) -> np.ndarray:
-    """For each bead its bonded partners of higher index, (N, 2), -1 where there is none.
-
-    Raises ValueError for a bead with more than two such partners, which no linear chain has.
-    """
-    partners = np.full((particles, 2), -1, dtype=np.int64)
-    for low, high in np.sort(np.asarray(bonds), axis=1):
-        free = np.flatnonzero(partners[low] < 0)
-        if not len(free):
-            raise ValueError(f"Bead {low} has more than two bonded partners of higher index: not a linear chain.")
-        partners[low, free[0]] = high
-    return partners
+def _is_excluded(pairs: Tensor, excluded: Tensor, particles: int) -> Tensor:
+    low, high = excluded.amin(-1).to(pairs.device), excluded.amax(-1).to(pairs.device)
+    return torch.isin(pairs[0] * particles + pairs[1], low * particles + high)

@@ -1,18 +1,37 @@
-"""The bead-spring polymer as MD cells, taken from a library of quenched samples."""
+"""The bead-spring polymer: its force field, and cells taken from a library of quenched samples."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from prnn_md.cell import Cell
-from prnn_md.md.force_field import BeadSpring
-from prnn_md.md.library import LibraryError, library_path, load_library
+from prnn_md.md.choice import Dynamics, cells_of
+from prnn_md.md.force_field import ForceField
+from prnn_md.md.force_field_file import read_force_field
+from prnn_md.md.library import FOLDER, LibraryError, library_path, load_library
+from prnn_md.md.md_cell import Backend, Parameters
+from prnn_md.md.sample import Samples
+
+FORCE_FIELD = Path(__file__).with_name("force_fields") / "polymer.yaml"
+CHAIN_LENGTH = 20
 
 
-def polymer_library(library: str | Path, beads: int) -> Path:
-    """The file of a shipped set of cells, "a" or "b" of that number of beads, or of the user's own."""
-    return library_path(library if Path(library).suffix == ".h5" else f"polymer_{beads}_{library}")
+def polymer_force_field(samples: Samples, bending_stiffness: float = 0.0) -> ForceField:
+    """FENE bonds and tapered Lennard-Jones pairs, in reduced units; with a bending stiffness (epsilon) angles too."""
+    changes: dict[str, Any] = {"bending": {"k0": bending_stiffness}} if bending_stiffness else {}
+    return read_force_field(FORCE_FIELD, ["B"] * samples.positions.shape[1], samples.bonds, **changes)
+
+
+def shipped_or_own(library: str | Path, beads: int) -> Path | None:
+    """The file of a shipped set of cells, "a" or "b" of that number of beads, or of the user's own; None without one.
+
+    Raises LibraryError for a file of the user that is not there.
+    """
+    if Path(library).suffix == ".h5":
+        return library_path(library)
+    path = FOLDER / f"polymer_{beads}_{library}.h5"
+    return path if path.exists() else None
 
 
 def polymer_cells(
@@ -20,21 +39,46 @@ def polymer_cells(
     beads: int = 160,
     count: int = 32,
     seed: int = 0,
-    dynamics: Callable[..., Cell] | None = None,
+    chain_length: int = CHAIN_LENGTH,
+    bending_stiffness: float = 0.0,
+    dynamics: Dynamics | None = None,
+    backend: Backend = "auto",
+    trainable: Sequence[str] = (),
+    parameters: Parameters | None = None,
 ) -> Cell:
     """`count` cells of `beads` beads, drawn from a library without repetition by a generator of `seed`.
 
-    `library` names a shipped set ("a" or "b" of that number of beads) or is a library file. `dynamics` makes
-    the cell from samples and force field; by default it is `prnn_md.md.aqs.AQSCell`.
+    `library` names a set, "a" or "b", or is a library file. Sets of 80 and 160 beads in flexible chains of 20 are
+    shipped; others, and chains of another `chain_length` or with a `bending_stiffness` (epsilon), are built when they
+    are first asked for. The other arguments are those of `prnn_md.md.choice.cells_of`.
     """
-    samples, _ = load_library(polymer_library(library, beads))
-    if samples.positions.shape[1] != beads:
-        raise LibraryError(f"{library} holds cells of {samples.positions.shape[1]} beads, not {beads}.")
-    if not 1 <= count <= len(samples):
-        raise LibraryError(f"count must be between 1 and the {len(samples)} cells of the library, got {count}.")
-    chosen = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))[:count]
-    if dynamics is None:
-        from prnn_md.md.aqs import AQSCell
+    flexible = chain_length == CHAIN_LENGTH and not bending_stiffness
+    file = shipped_or_own(library, beads)
+    if file is not None and (flexible or Path(library).suffix == ".h5"):
+        samples, _ = load_library(file)
+        if samples.positions.shape[1] != beads:
+            raise LibraryError(f"{library} holds cells of {samples.positions.shape[1]} beads, not {beads}.")
+    elif library in ("a", "b"):
+        samples = _built(str(library), beads, max(count, 1), chain_length, bending_stiffness)
+    else:
+        raise LibraryError(f"No set of polymer cells '{library}': choose a or b, or give a file that ends in .h5.")
+    force_field = polymer_force_field(samples, bending_stiffness)
+    return cells_of(
+        samples, force_field, count, seed, dynamics, backend=backend, trainable=trainable, parameters=parameters
+    )
 
-        dynamics = AQSCell
-    return dynamics(samples[chosen], BeadSpring.from_yaml())
+
+def _built(library: str, beads: int, count: int, chain_length: int, bending_stiffness: float) -> Samples:
+    from prnn_md.md.prepared import prepared_library
+    from prnn_md.md.quench import Progress, QuenchProtocol, quench_polymer
+
+    if beads % chain_length:
+        raise LibraryError(f"{beads} beads do not make chains of {chain_length}: choose a multiple.")
+    protocol = replace(QuenchProtocol(timestep=0.01), beads_per_chain=chain_length)
+    recipe = {"library": library, "beads": beads, "bending": bending_stiffness, "force_field": FORCE_FIELD.read_text()}
+
+    def make(number: int, report: Progress) -> Samples:
+        seed = 1000 * ("a", "b").index(library) + number
+        return quench_polymer(beads, seed, protocol, bending_stiffness, report)
+
+    return prepared_library("polymer", {**recipe, "protocol": asdict(protocol)}, count, make)

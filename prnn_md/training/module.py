@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from prnn_md.cell import Cell, State
-from prnn_md.md.aqs import CellFailure
+from prnn_md.md.failure import CellFailure
 from prnn_md.statistics import path_square_errors, path_square_floors, signed_root
 
 SCHEMA_VERSION = 1

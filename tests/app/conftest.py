@@ -1,6 +1,7 @@
 """A tiny dataset of an elastoplastic material, and configurations that train on it within a second."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from prnn_md.app.composition import Config
 from prnn_md.app.figures import draw_all
 from prnn_md.app.overrides import checked_config, comparisons
 from prnn_md.app.training_job import run
-from prnn_md.data.dataset import StressStrainData, write_dataset
+from prnn_md.data.dataset import StressStrainData, read_dataset, write_dataset
 from prnn_md.data.paths import FAMILIES, sample_paths
 from prnn_md.materials.j2 import J2
 from prnn_md.statistics import mean_and_standard_error, stress_scale
@@ -42,6 +43,14 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     path = tmp_path_factory.mktemp("data") / "tiny.h5"
     write_dataset(path, data)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset_in_mpa(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with stresses in MPa."""
+    path = tmp_path_factory.mktemp("data") / "tiny.h5"
+    write_dataset(path, replace(read_dataset(tiny_dataset), units="MPa"))
     return path
 
 

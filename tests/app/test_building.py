@@ -12,18 +12,61 @@ from lightning.pytorch.callbacks import EarlyStopping
 from prnn_md.app.building import build, build_cell, build_module, build_trainer, input_files, use_hardware
 from prnn_md.app.composition import Config, groups
 from prnn_md.app.overrides import checked_config
-from prnn_md.md.polymer import polymer_library
+from prnn_md.md.library import library_path
 from prnn_md.training.callbacks import BestCheckpoint
 
-SMALL = {"polymer": ["md.polymer.count=2", "md.polymer.beads=80"], "j2": [], "elastic": [], "viscoelastic": []}
+SMALL = {
+    "polymer": ["md.polymer.count=2", "md.polymer.beads=80"],
+    "glass": ["md.glass.count=1", "md.glass.quench_time=1.0"],
+    "polyethylene": ["md.polyethylene.count=1", "md.polyethylene.chains=2", "md.polyethylene.quench_time=1e4"],
+    "argon": [],
+    "silicon": ["md.silicon.structure=crystal", "md.silicon.count=1"],
+    "j2": [],
+    "elastic": [],
+    "viscoelastic": [],
+    "files": ["md.files.data={folder}/atoms.data", "md.files.force_field={folder}/pair.yaml", "md.files.types=[Ar]"],
+}
+IN_MPA = ("polyethylene", "argon", "silicon")
+ATOMS = """two atoms
+
+2 atoms
+1 atom types
+0 10 xlo xhi
+0 10 ylo yhi
+0 10 zlo zhi
+
+Atoms # atomic
+
+1 1 5 5 5
+2 1 6.1 5 5
+"""
+PAIR = """
+units: lj
+atomtypes: [Ar]
+masses: {Ar: 1.0}
+lj: {Ar: {sigma: 1.0, epsilon: 1.0}}
+cutoff: {inner: 2.0, outer: 2.5}
+"""
 BESIDE = {"md/dynamics": ["md=polymer", *SMALL["polymer"]]}
 OPTIONS = [(group, option) for group, options in groups().items() for option in options]
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=[f"{group}={option}" for group, option in OPTIONS])
-def test_every_option_builds(group: str, option: str, tiny_dataset: Path, tmp_path: Path) -> None:
-    beside = SMALL[option] if group == "md" else BESIDE.get(group, [] if option in ("gru", "lstm") else ["md=j2"])
-    data_words = [] if group == "dataset" else [f"dataset.path={tiny_dataset}", "dataset.n_valid=null"]
+def test_every_option_builds(
+    group: str,
+    option: str,
+    tiny_dataset: Path,
+    tiny_dataset_in_mpa: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("prnn_md.md.prepared.cache_folder", lambda: tmp_path / "cache")
+    (tmp_path / "atoms.data").write_text(ATOMS)
+    (tmp_path / "pair.yaml").write_text(PAIR)
+    small = [word.format(folder=tmp_path) for word in SMALL.get(option, [])]
+    beside = small if group == "md" else BESIDE.get(group, [] if option in ("gru", "lstm") else ["md=j2"])
+    data = tiny_dataset_in_mpa if option in IN_MPA else tiny_dataset
+    data_words = [] if group == "dataset" else [f"dataset.path={data}", "dataset.n_valid=null"]
     words = [f"{group}={option}", *beside, *data_words]
     config = checked_config(words)
     module = build_module(config, build(config["dataset"]))
@@ -54,21 +97,21 @@ def test_units_must_agree_with_the_data(tiny_config: Callable[..., Config]) -> N
         build_module(config, build(config["dataset"]))
 
 
-def test_cells_of_molecules_are_refused_on_a_gpu_at_once(
+def test_kernels_are_refused_on_a_gpu_at_once(
     tiny_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("prnn_md.app.building.build_cell", lambda _: pytest.fail("cells were built"))
     config = tiny_config()
-    beside = checked_config(["hardware=gpu", f"dataset.path={config['dataset']['path']}", "dataset.n_valid=null"])
-    with pytest.raises(ValueError, match="accelerator=cuda: the MD cells of md.polymer run on the processor"):
-        build_module(beside, build(config["dataset"]))
+    words = ["hardware=gpu", "md.backend=kernel", f"dataset.path={config['dataset']['path']}", "dataset.n_valid=null"]
+    with pytest.raises(ValueError, match="accelerator=cuda: the kernels of md.polymer run on the processor"):
+        build_module(checked_config(words), build(config["dataset"]))
 
 
 def test_the_files_that_a_run_reads_are_known_by_their_content(tiny_dataset: Path) -> None:
     data = [f"dataset.path={tiny_dataset}", "dataset.n_valid=1"]
     config = checked_config(["md=polymer", "md.polymer.beads=80", "md.polymer.library=b", *data])
     files = input_files(config, build(config["dataset"]))
-    library = polymer_library("b", 80)
+    library = library_path("polymer_80_b")
     assert files == {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in (tiny_dataset, library)}
 
 

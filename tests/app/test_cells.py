@@ -11,11 +11,10 @@ from prnn_md.app.cells import main, tension_curves
 from prnn_md.labels.libraries import sample_seeds
 from prnn_md.md.aqs import AQSCell
 from prnn_md.md.energy import biot_stress, forces
-from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.library import load_library
+from prnn_md.md.polymer import FORCE_FIELD, polymer_force_field
 from prnn_md.md.quench import QuenchProtocol, quench_polymer
 
-FORCE_FIELD = BeadSpring.from_yaml()
 QUICK = ["--beads", "40", "--count", "2", "--seed", "6", "--melt-time", "1", "--quench-time", "1"]
 
 
@@ -34,20 +33,22 @@ def test_the_library_holds_what_was_asked_for(library: Path) -> None:
     assert [path.name for path in library.parent.iterdir()] == ["small.h5"]
     assert (provenance["beads"], provenance["seed"]) == (40, 6)
     assert provenance["protocol"]["melt_time"] == provenance["protocol"]["quench_time"] == 1.0
-    assert BeadSpring(**provenance["force_field"]) == FORCE_FIELD
+    assert provenance["force_field"] == FORCE_FIELD.read_text()
 
 
 def test_its_cells_are_at_rest_and_free_of_stress(library: Path) -> None:
     samples, _ = load_library(library)
-    arguments = (samples.positions, samples.box, samples.bonds, FORCE_FIELD)
-    assert forces(*arguments).abs().max() < 1e-6
-    assert biot_stress(torch.zeros(2, 6, dtype=torch.float64), *arguments).abs().max() < 1e-6
+    force_field, zero = polymer_force_field(samples), torch.zeros(2, 6, dtype=torch.float64)
+    neighbours = force_field.neighbours(samples.positions, samples.box)
+    at_rest = (samples.positions, samples.box, samples.types, neighbours)
+    assert forces(force_field, *at_rest).abs().max() < 1e-6
+    assert biot_stress(force_field, zero, *at_rest).abs().max() < 1e-6
 
 
 def test_the_provenance_is_enough_to_make_a_cell_again(library: Path) -> None:
     samples, provenance = load_library(library)
     seeds = sample_seeds(provenance["seed"], provenance["beads"], 2)
-    again = quench_polymer(40, seeds[1], FORCE_FIELD, QuenchProtocol(**provenance["protocol"]))
+    again = quench_polymer(40, seeds[1], QuenchProtocol(**provenance["protocol"]))
     torch.testing.assert_close(again.box[0], samples.box[1], rtol=0, atol=1e-9)
 
 
@@ -72,7 +73,7 @@ def test_inspect_says_what_it_holds(library: Path, capsys: pytest.CaptureFixture
 def test_tension_begins_with_the_stiffness_of_the_cells(library: Path) -> None:
     samples, _ = load_library(library)
     level, stress = tension_curves(samples, largest=1e-3, increments=2)
-    cell = AQSCell(samples, FORCE_FIELD, force_tolerance=1e-8)
+    cell = AQSCell(samples, polymer_force_field(samples), force_tolerance=1e-8)
     zero = torch.zeros(2, 6, dtype=torch.float64)
     _, tangent, _ = cell.stress_and_tangent(zero, 0.0, cell.initial_state((2,)))
     slope = tangent[:, 0, 0] - 0.5 * (tangent[:, 0, 1] + tangent[:, 0, 2])

@@ -10,7 +10,7 @@ import torch
 from prnn_md.app import generate
 from prnn_md.data.dataset import StressStrainData, read_dataset
 from prnn_md.data.paths import FAMILIES
-from prnn_md.md.force_field import BeadSpring
+from prnn_md.md.polymer import FORCE_FIELD
 
 WORDS = ["--beads", "20", "--replicas", "2", "--train", "1", "--valid", "1", "--test", "1", "--increments", "2"]
 WORDS += ["--melt-time", "1", "--quench-time", "1", "--amplitude", "0.02", "--max-trace", "0.01"]
@@ -116,7 +116,7 @@ def test_the_scale_is_the_spread_over_the_training_pool(data: StressStrainData) 
 def test_the_provenance_says_how_it_was_made(data: StressStrainData) -> None:
     recipe = generate.Recipe(**data.provenance["recipe"])
     assert (recipe.beads, recipe.replicas, recipe.increments, recipe.melt_time) == (20, 2, 2, 1.0)
-    assert BeadSpring(**data.provenance["force_field"]) == BeadSpring.from_yaml()
+    assert data.provenance["force_field"] == FORCE_FIELD.read_text()
     assert data.provenance["lammps"]
     assert data.provenance["samples"]["protocol"]["quench_time"] == 1.0
 

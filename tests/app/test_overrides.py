@@ -12,11 +12,11 @@ from prnn_md.app.overrides import checked_config, comparisons, sweep_runs, with_
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        ("md=polymr", ["md=polymr", "no such option", "Did you mean polymer?", "elastic, j2, polymer"]),
+        ("md=polymr", ["md=polymr", "no such option", "Did you mean polymer?", "argon, elastic"]),
         ("dataset.n_trian=4", ["dataset.n_trian=4", "Did you mean dataset.n_train?", "Allowed in dataset"]),
         ("modle=gru", ["modle=gru", "no such key", "Did you mean model?"]),
         ("model=gru md=polymer", ["md=polymer", "does not exist with model=gru", "belongs to model=prnn"]),
-        ("md=j2 md/dynamics=aqs", ["md/dynamics=aqs", "does not exist with md=j2", "belongs to md=polymer"]),
+        ("md=j2 md/dynamics=aqs", ["md/dynamics=aqs", "does not exist with md=j2", "md=glass or", "md=polymer or"]),
         ("model=gru encoder.noise=1", ["encoder.noise=1", "belongs to model=prnn"]),
         ("optimizer.lr=abc", ["optimizer.lr=abc", "a number above 0"]),
         ("optimizer.lr=-1", ["optimizer.lr=-1", "a number above 0"]),

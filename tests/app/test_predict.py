@@ -14,7 +14,8 @@ from prnn_md.app.overrides import checked_config
 from prnn_md.app.predict import main
 from prnn_md.app.predictions import Predictions
 from prnn_md.data.strain_csv import STRAIN_COLUMNS, STRESS_COLUMNS
-from prnn_md.md.library import library_path
+from prnn_md.md.library import library_path, load_library
+from prnn_md.md.polymer import polymer_force_field
 from prnn_md.mechanics import mandel_weights
 from prnn_md.training.module import SCHEMA_VERSION
 
@@ -140,3 +141,40 @@ def test_a_path_that_md_cells_cannot_follow_is_named(
         assert shown.startswith(f"error: {tmp_path / 'far.csv'}, path '1', increment 2: MD cell 0: {reason}")
         assert shown.count("path") == 1 + str(tmp_path).count("path")
         assert not (tmp_path / "far_stress.csv").exists()
+
+
+@pytest.mark.parametrize("trained", [False, True], ids=["given", "trained"])
+def test_cells_can_be_changed_after_training(trained: bool, run_of_molecules: Path, tmp_path: Path) -> None:
+    """With all energies twice as large stresses are as well, also where the run has trained one of them."""
+    if trained:
+        config = yaml.safe_load((run_of_molecules / "config.yaml").read_text())
+        config["md"]["polymer"]["trainable"] = ["epsilon"]
+        (run_of_molecules / "config.yaml").write_text(yaml.safe_dump(config))
+        module = bare_module(config, build_cell(config), torch.ones(6, dtype=torch.float64))
+        checkpoint = {"state_dict": module.state_dict(), "prnn_md_schema_version": SCHEMA_VERSION}
+        torch.save(checkpoint, run_of_molecules / "checkpoints" / "best.ckpt")
+    strain = torch.zeros(1, 3, 6, dtype=torch.float64)
+    strain[0, :, 5] = torch.tensor([0.0, 0.001, 0.002])
+    write_paths(tmp_path / "paths.csv", strain)
+    words = [f"run={run_of_molecules}", f"strain={tmp_path / 'paths.csv'}", "md.polymer.dynamics.force_tolerance=1e-8"]
+    stiffness = float(polymer_force_field(load_library("polymer_160_a")[0]).value("bond_stiffness"))
+    twice = f"md.polymer.parameters={{epsilon: 2.0, bond_stiffness: {2.0 * stiffness}}}"
+    stresses = []
+    for more in ([], [twice]):
+        assert main([*words, *more]) == 0
+        stresses.append(read_stresses(tmp_path / "paths_stress.csv"))
+    assert stresses[0][-1].abs().max() > 1e-3
+    torch.testing.assert_close(stresses[1], 2.0 * stresses[0], rtol=1e-4, atol=1e-7)
+
+
+def test_a_change_that_does_not_fit_is_named(
+    run_of_molecules: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    write_paths(tmp_path / "paths.csv", torch.zeros(1, 2, 6, dtype=torch.float64))
+    for word, message in (
+        ("md.polymer.parameters={epsilom: 1}", "no parameter 'epsilom'; it has epsilon, sigma"),
+        ("md.polymer.dynamics.temperatur=1", "Allowed in md.polymer.dynamics"),
+        ("md.glass.count=1", "Allowed in md: polymer"),
+    ):
+        assert main([f"run={run_of_molecules}", f"strain={tmp_path / 'paths.csv'}", word]) == 1
+        assert message in capsys.readouterr().err

@@ -7,15 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.sample import Samples
 
 MakePolymer = Callable[..., Samples]
-
-
-@pytest.fixture(scope="session")
-def force_field() -> BeadSpring:
-    return BeadSpring.from_yaml()
 
 
 @pytest.fixture(scope="session")

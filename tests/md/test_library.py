@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import prnn_md.md.library as library
-from prnn_md.md.library import LibraryError, load_library, save_library, shipped_libraries
+from prnn_md.md.library import LibraryError, library_path, load_library, save_library, shipped_libraries
 from prnn_md.md.sample import Samples
 
 PROVENANCE = {"seed": 3, "made_by": "a test"}
@@ -19,7 +19,7 @@ def samples() -> Samples:
     generator = torch.Generator().manual_seed(0)
     positions = torch.randn(4, 60, 3, generator=generator, dtype=torch.float64)
     box = torch.eye(3, dtype=torch.float64) + 0.1 * torch.randn(4, 3, 3, generator=generator, dtype=torch.float64)
-    return Samples(positions, box, torch.stack([torch.arange(59), torch.arange(1, 60)], dim=1))
+    return Samples(positions, box, torch.stack([torch.arange(59), torch.arange(1, 60)], dim=1), torch.arange(60) % 3)
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def test_a_library_comes_back_as_it_was_saved(samples: Samples, saved: Path) -> 
     assert torch.equal(loaded.positions, samples.positions)
     assert torch.equal(loaded.box, samples.box)
     assert torch.equal(loaded.bonds, samples.bonds)
+    assert torch.equal(loaded.types, samples.types)
     assert provenance == PROVENANCE
     assert [path.name for path in saved.parent.iterdir()] == ["cells.h5"]
 
@@ -60,7 +61,7 @@ def test_a_truncated_file_is_refused(saved: Path, kept: float) -> None:
         load_library(saved)
 
 
-@pytest.mark.parametrize("missing", ["positions", "box", "bonds"])
+@pytest.mark.parametrize("missing", ["positions", "box", "bonds", "types"])
 def test_a_file_without_all_arrays_is_refused(saved: Path, missing: str) -> None:
     with h5py.File(saved, "a") as file:
         del file[missing]
@@ -68,7 +69,7 @@ def test_a_file_without_all_arrays_is_refused(saved: Path, missing: str) -> None
         load_library(saved)
 
 
-@pytest.mark.parametrize("array", ["positions", "box", "bonds"])
+@pytest.mark.parametrize("array", ["positions", "box", "bonds", "types"])
 def test_changed_numbers_are_noticed(saved: Path, array: str) -> None:
     with h5py.File(saved, "a") as file:
         values = np.asarray(file[array])
@@ -78,11 +79,18 @@ def test_changed_numbers_are_noticed(saved: Path, array: str) -> None:
         load_library(saved)
 
 
-def test_another_schema_version_is_refused(saved: Path) -> None:
+def test_a_newer_schema_version_is_refused(saved: Path) -> None:
     with h5py.File(saved, "a") as file:
-        file.attrs["schema_version"] = 2
-    with pytest.raises(LibraryError, match=r"schema version 2; this version of prnn_md reads 1"):
+        file.attrs["schema_version"] = 3
+    with pytest.raises(LibraryError, match=r"schema version 3; this version of prnn_md reads up to 2"):
         load_library(saved)
+
+
+def test_a_library_of_the_first_schema_version_has_particles_of_one_type() -> None:
+    with h5py.File(library_path("polymer_80_a")) as file:
+        assert file.attrs["schema_version"] == 1
+        assert "types" not in file
+    assert load_library("polymer_80_a")[0].types.tolist() == 80 * [0]
 
 
 def test_libraries_are_found_by_name_and_an_unknown_name_lists_the_choices(
@@ -103,4 +111,6 @@ def test_an_index_chooses_samples_and_keeps_them_a_batch(samples: Samples) -> No
     assert len(chosen) == 2
     assert torch.equal(chosen.positions[1], samples.positions[0])
     assert torch.equal(chosen.box[0], samples.box[2])
+    assert torch.equal(chosen.types, samples.types)
+    assert torch.equal(chosen.bonds, samples.bonds)
     assert len(samples[1:2]) == 1

@@ -1,24 +1,25 @@
 """Polymer cells are drawn from their library by a seed, and what does not fit is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from prnn_md.cell import Cell
 from prnn_md.md.aqs import AQSCell
-from prnn_md.md.force_field import BeadSpring
-from prnn_md.md.library import LibraryError, load_library, save_library
-from prnn_md.md.polymer import polymer_cells
+from prnn_md.md.force_field import ForceField
+from prnn_md.md.library import LibraryError, library_path, load_library, save_library
+from prnn_md.md.polymer import polymer_cells, shipped_or_own
 from prnn_md.md.sample import Samples
 
 
 class Recorder(Cell):
     """Dynamics that only keep what they are given."""
 
-    def __init__(self, samples: Samples, force_field: BeadSpring) -> None:
+    def __init__(self, samples: Samples, force_field: ForceField, **options: Any) -> None:
         super().__init__()
-        self.samples, self.force_field = samples, force_field
+        self.samples, self.force_field, self.options = samples, force_field, options
 
 
 @pytest.fixture
@@ -59,7 +60,16 @@ def test_a_shipped_library_gives_athermal_cells() -> None:
 
 
 def test_dynamics_get_the_force_field(library: Path) -> None:
-    assert polymer_cells(library, beads=4, count=1, dynamics=Recorder).force_field == BeadSpring.from_yaml()
+    force_field = polymer_cells(library, beads=4, count=1, dynamics=Recorder).force_field
+    expected = {"epsilon": [1.0], "sigma": [1.0], "bond_stiffness": [30.0], "bond_extent": [1.5]}
+    assert force_field.numbers() == expected
+    assert force_field.excluded.tolist() == [[0, 1], [1, 2], [2, 3]]
+    assert force_field.masses.tolist() == 4 * [1.0]
+
+
+def test_dynamics_get_the_options_of_the_cells(library: Path) -> None:
+    options = {"backend": "torch", "trainable": ("epsilon",), "parameters": {"sigma": 1.1}}
+    assert polymer_cells(library, beads=4, count=1, dynamics=Recorder, **options).options == options
 
 
 @pytest.mark.parametrize("count", [0, 11])
@@ -73,9 +83,20 @@ def test_cells_of_another_size_are_refused(library: Path) -> None:
         polymer_cells(library, beads=5, count=1, dynamics=Recorder)
 
 
+def test_the_file_of_a_set_is_the_shipped_or_own_one(library: Path) -> None:
+    assert shipped_or_own("b", 80) == library_path("polymer_80_b")
+    assert shipped_or_own(library, 4) == library
+    assert shipped_or_own("b", 100) is None
+
+
 @pytest.mark.parametrize(
-    ("name", "beads", "wanted"), [("c", 160, "polymer_160_c"), ("a", 50, "polymer_50_a"), ("none.h5", 160, "none.h5")]
+    ("name", "beads", "reason"),
+    [
+        ("c", 160, "No set of polymer cells 'c': choose a or b, or give a file"),
+        ("a", 50, "50 beads do not make chains of 20: choose a multiple"),
+        ("none.h5", 160, "No cell library 'none.h5': give a file, or one of .*polymer_160_a"),
+    ],
 )
-def test_an_unknown_library_lists_the_shipped_ones(name: str, beads: int, wanted: str) -> None:
-    with pytest.raises(LibraryError, match=f"No cell library '{wanted}': give a file, or one of .*polymer_160_a"):
+def test_cells_that_are_neither_shipped_nor_can_be_built_are_refused(name: str, beads: int, reason: str) -> None:
+    with pytest.raises(LibraryError, match=reason):
         polymer_cells(name, beads=beads)

@@ -5,8 +5,8 @@ from functools import partial
 import torch
 
 from prnn_md.md.aqs import AQSCell
-from prnn_md.md.force_field import BeadSpring
 from prnn_md.md.library import load_library
+from prnn_md.md.polymer import polymer_force_field
 from prnn_md.surrogates import PRNN, FreeEncoder, HillMandelDecoder, SoftplusDecoder
 
 RADIUS = 2e-4
@@ -35,7 +35,7 @@ def relative_work(model, path):
 
 def prnn(decoder):
     samples = load_library("polymer_80_a")[0][:4]
-    cells = AQSCell(samples, BeadSpring.from_yaml(), force_tolerance=1e-10)
+    cells = AQSCell(samples, polymer_force_field(samples), force_tolerance=1e-10)
     return PRNN(partial(FreeEncoder, noise=0.3), decoder, {"polymer": cells}, seed=5)
 
 

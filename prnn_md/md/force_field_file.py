@@ -1,0 +1,241 @@
+"""Force fields from TorchMD's YAML files, with further sections for what TorchMD does not know.
+
+TorchMD's own sections are `atomtypes`, `masses`, `electrostatics`, `lj`, `bonds`, `angles` and `dihedrals`. Ours are
+
+    units: lj | kcal/mol-angstrom | eV-angstrom         default kcal/mol-angstrom, TorchMD's
+    exclusions: [bonds, angles, 1-4]                    which pairs of a molecule have no pair energy
+    switch: {inner: 1.2, outer: 1.5}                    taper of the pair energy, in units of sigma
+    cutoff: {inner: 10.0, outer: 12.0}                  the same in units of length, instead of `switch`
+    pairs: {"(A, B)": {epsilon: 1.5, sigma: 0.8}}       in place of the Lorentz-Berthelot rule
+    fene: {"(B, B)": {k0: 30.0, r0: 1.5}}               bonds, instead of `bonds`
+    bending: {k0: 1.0}                                  k (1 - cos a) between successive bonds
+    reaction_field: {cutoff: 9.0, dielectric: 78.5}     for charges
+    stillinger_weber: {epsilon: ..., sigma: ..., ...}   instead of `lj`
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor, nn
+
+from prnn_md.md.bonded_energy import (
+    CosineAngles,
+    FENEBonds,
+    HarmonicAngles,
+    HarmonicBonds,
+    ScaledPairs,
+    Torsions,
+)
+from prnn_md.md.force_field import ForceField
+from prnn_md.md.pair_energy import LennardJones, ReactionField
+from prnn_md.md.stillinger_weber import StillingerWeber, StillingerWeberConstants
+from prnn_md.md.topology import angles_of, torsions_of
+from prnn_md.mechanics import EV_ANGSTROM, KCAL_ANGSTROM, LJ
+
+UNITS = {"lj": LJ, "kcal/mol-angstrom": KCAL_ANGSTROM, "eV-angstrom": EV_ANGSTROM}
+COULOMB = 332.0637132991921  # kcal/mol angstrom per elementary charge squared, from SI constants as in TorchMD
+OWN_SECTIONS = (
+    "units", "exclusions", "switch", "cutoff", "pairs", "fene", "bending", "reaction_field", "stillinger_weber"
+)  # fmt: skip
+TORCHMD_SECTIONS = ("atomtypes", "masses", "electrostatics", "lj", "bonds", "angles", "dihedrals", "impropers")
+
+
+class ForceFieldError(ValueError):
+    """A force-field file that cannot be used, or that lacks what a system needs."""
+
+
+def read_force_field(
+    path: str | Path, types: Sequence[str], bonds: Tensor, several_images: bool = False, **changes: object
+) -> ForceField:
+    """The force field of particles with these names of types (N,) and bonds (B, 2).
+
+    Angles and torsions are all that the bonds make, if the file has them. `changes` replace whole sections of the file,
+    such as bending={"k0": 2.0}. Raises ForceFieldError.
+    """
+    sections = {**_sections(Path(path)), **changes}
+    reader = _Reader(str(path), sections, list(types), bonds)
+    terms, excluded = reader.terms(), reader.excluded()
+    masses = torch.tensor([reader.one("masses", kind) for kind in types], dtype=torch.float64)
+    if not bool((masses > 0).all()):
+        raise ForceFieldError(f"{path}: masses must be positive.")
+    return ForceField(terms, masses, reader.units(), excluded, several_images)
+
+
+def _sections(path: Path) -> dict[str, Any]:
+    try:
+        sections = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ForceFieldError(f"{path}: no readable force field ({error}).") from error
+    if not isinstance(sections, dict) or "atomtypes" not in sections:
+        raise ForceFieldError(f"{path}: no TorchMD force field (there is no section 'atomtypes').")
+    unknown = sorted(set(sections) - {*OWN_SECTIONS, *TORCHMD_SECTIONS})
+    if unknown:
+        allowed = ", ".join([*TORCHMD_SECTIONS, *OWN_SECTIONS])
+        raise ForceFieldError(f"{path}: unknown sections {', '.join(unknown)}. Allowed: {allowed}.")
+    return sections
+
+
+class _Reader:
+    """The terms that a file gives for particles of types `names` with `bonds`."""
+
+    def __init__(self, path: str, sections: dict[str, Any], names: list[str], bonds: Tensor) -> None:
+        from torchmd.forcefields.ff_yaml import YamlForcefield
+
+        self.path, self.sections, self.names, self.bonds = path, sections, names, bonds
+        unknown = sorted(set(names) - set(sections["atomtypes"]))
+        if unknown:
+            allowed = ", ".join(sections["atomtypes"])
+            raise ForceFieldError(f"{path} has no atom types {', '.join(unknown)}; it has {allowed}.")
+        self.kinds = list(dict.fromkeys(sections["atomtypes"]))
+        self.torchmd = YamlForcefield(SimpleNamespace(atomtype=np.array(names, dtype=object)), path)
+        self.torchmd.prm = sections
+
+    def units(self) -> Any:
+        name = self.sections.get("units", "kcal/mol-angstrom")
+        if name not in UNITS:
+            raise ForceFieldError(f"{self.path}: units are one of {', '.join(UNITS)}, not '{name}'.")
+        return UNITS[name]
+
+    def one(self, section: str, *kinds: str) -> Any:
+        """An entry of a section for these types, by TorchMD's rules (either order, X for any type)."""
+        try:
+            return (
+                self.sections[section][kinds[0]]
+                if section == "masses"
+                else self.torchmd.get_parameters(section, list(kinds))
+            )
+        except (KeyError, RuntimeError, TypeError) as error:
+            raise ForceFieldError(f"{self.path}: section '{section}' has nothing for ({', '.join(kinds)}).") from error
+
+    def terms(self) -> dict[str, nn.Module]:
+        terms: dict[str, nn.Module] = {}
+        if "stillinger_weber" in self.sections:
+            terms["three_body"] = StillingerWeber(StillingerWeberConstants(**self.sections["stillinger_weber"]))
+        pairs = self._lennard_jones() if "lj" in self.sections else None
+        if pairs is not None:
+            terms["pairs"] = pairs
+        charges = torch.tensor([self._charge(name) for name in self.names], dtype=torch.float64)
+        if bool(charges.any()):
+            terms["charges"] = self._reaction_field(charges)
+        if len(self.bonds):
+            terms |= self._bonded(pairs, charges)
+        return terms
+
+    def excluded(self) -> Tensor:
+        found = [self.bonds]
+        listed = self.sections.get("exclusions", ["bonds", "angles", "1-4"])
+        if "angles" in listed:
+            found.append(angles_of(self.bonds)[:, [0, 2]])
+        if "1-4" in listed:
+            found.append(torsions_of(self.bonds)[:, [0, 3]])
+        pairs = torch.cat(found).sort(dim=-1).values
+        return torch.unique(pairs, dim=0)
+
+    def _lennard_jones(self) -> LennardJones:
+        lj = [self.one("lj", kind) for kind in self.kinds]
+        epsilon = torch.tensor([entry["epsilon"] for entry in lj], dtype=torch.float64)
+        sigma = torch.tensor([entry["sigma"] for entry in lj], dtype=torch.float64)
+        epsilon, sigma = (epsilon[:, None] * epsilon).sqrt(), 0.5 * (sigma[:, None] + sigma)
+        for place, entry in self.sections.get("pairs", {}).items():
+            i, j = (self.kinds.index(kind.strip()) for kind in place.strip("()").split(","))
+            epsilon[i, j] = epsilon[j, i] = entry["epsilon"]
+            sigma[i, j] = sigma[j, i] = entry["sigma"]
+        if "switch" in self.sections:
+            switch = self.sections["switch"]
+            return LennardJones(epsilon, sigma, switch["inner"] * sigma, switch["outer"] * sigma)
+        if "cutoff" not in self.sections:
+            raise ForceFieldError(
+                f"{self.path}: say where the pair energy ends, by a section 'cutoff' (in units of length) or 'switch' "
+                "(in units of sigma), such as cutoff: {inner: 10.0, outer: 12.0}."
+            )
+        cutoff = self.sections["cutoff"]
+        ones = torch.ones_like(sigma)
+        return LennardJones(epsilon, sigma, cutoff["inner"] * ones, cutoff["outer"] * ones)
+
+    def _charge(self, kind: str) -> float:
+        return float(self.one("electrostatics", kind)["charge"]) if "electrostatics" in self.sections else 0.0
+
+    def _reaction_field(self, charges: Tensor) -> ReactionField:
+        if "reaction_field" not in self.sections:
+            message = "particles are charged: add a section such as reaction_field: {cutoff: 9.0, dielectric: 78.5}."
+            raise ForceFieldError(f"{self.path}: {message}")
+        return ReactionField(charges, COULOMB, **self.sections["reaction_field"])
+
+    def _bonded(self, pairs: LennardJones | None, charges: Tensor) -> dict[str, nn.Module]:
+        terms: dict[str, nn.Module] = {}
+        if "fene" in self.sections and pairs is not None:
+            kind, entries = self._kinds_of("fene", self.bonds)
+            stiffness, extent = _columns(entries, "k0", "r0")
+            terms["bonds"] = FENEBonds(self.bonds, stiffness, extent, pairs, kind=kind)
+        elif "bonds" in self.sections:
+            kind, entries = self._kinds_of("bonds", self.bonds)
+            terms["bonds"] = HarmonicBonds(self.bonds, *_columns(entries, "k0", "req"), kind=kind)
+        else:
+            raise ForceFieldError(f"{self.path}: the particles are bonded, but there is no section 'bonds' or 'fene'.")
+        angles, torsions = angles_of(self.bonds), torsions_of(self.bonds)
+        if "bending" in self.sections and len(angles):
+            stiffness = torch.tensor([self.sections["bending"]["k0"]], dtype=torch.float64)
+            terms["angles"] = CosineAngles(angles, stiffness)
+        elif "angles" in self.sections and len(angles):
+            kind, entries = self._kinds_of("angles", angles)
+            stiffness, degrees = _columns(entries, "k0", "theta0")
+            terms["angles"] = HarmonicAngles(angles, stiffness, torch.deg2rad(degrees), kind=kind)
+        if "dihedrals" in self.sections and len(torsions):
+            kind, entries = self._kinds_of("dihedrals", torsions)
+            terms["torsions"] = Torsions(torsions, *_waves(entries), kind=kind)
+            scaled = [row for row, k in zip(torsions, kind, strict=True) if "scnb" in entries[int(k)]]
+            if scaled:
+                terms["scaled_pairs"] = self._scaled_pairs(torch.stack(scaled), charges)
+        return terms
+
+    def _kinds_of(self, section: str, members: Tensor) -> tuple[Tensor, list[Any]]:
+        """Which of the listed entries each row of `members` has."""
+        entries: list[Any] = []
+        kind = []
+        for row in members.tolist():
+            names = [self.names[i] for i in row]
+            entry = self._fene(names) if section == "fene" else self.one(section, *names)
+            if entry not in entries:
+                entries.append(entry)
+            kind.append(entries.index(entry))
+        return torch.tensor(kind, dtype=torch.int64), entries
+
+    def _fene(self, names: list[str]) -> Any:
+        for pair in (names, names[::-1]):
+            if f"({', '.join(pair)})" in self.sections["fene"]:
+                return self.sections["fene"][f"({', '.join(pair)})"]
+        raise ForceFieldError(f"{self.path}: section 'fene' has nothing for ({', '.join(names)}).")
+
+    def _scaled_pairs(self, torsions: Tensor, charges: Tensor) -> ScaledPairs:
+        """The ends of these torsions (D, 4), once each, by the 14 constants of their types."""
+        found = {}
+        for row in torsions.tolist():
+            names = [self.names[i] for i in row]
+            entry = self.one("dihedrals", *names)
+            one, other = self.one("lj", names[0]), self.one("lj", names[3])
+            epsilon = (one["epsilon14"] * other["epsilon14"]) ** 0.5 / entry["scnb"]
+            sigma = 0.5 * (one["sigma14"] + other["sigma14"])
+            charge = COULOMB * float(charges[row[0]] * charges[row[3]]) / entry.get("scee", 1.0)
+            found[min(row[0], row[3]), max(row[0], row[3])] = (epsilon, sigma, charge)
+        numbers = torch.tensor(list(found.values()), dtype=torch.float64)
+        return ScaledPairs(torch.tensor(list(found)), *numbers.T, kind=torch.arange(len(found)))
+
+
+def _columns(entries: list[Any], *names: str) -> tuple[Tensor, ...]:
+    return tuple(torch.tensor([float(entry[name]) for entry in entries], dtype=torch.float64) for name in names)
+
+
+def _waves(entries: list[Any]) -> tuple[Tensor, Tensor, Tensor]:
+    """Stiffness, phase (rad) and period (kinds, terms) of torsions; shorter sums are filled up with zeros."""
+    longest = max(len(entry["terms"]) for entry in entries)
+    table = torch.zeros(3, len(entries), longest, dtype=torch.float64)
+    for row, entry in enumerate(entries):
+        for column, term in enumerate(entry["terms"]):
+            numbers = (term["phi_k"], np.radians(term["phase"]), term["per"])
+            table[:, row, column] = torch.tensor(numbers, dtype=torch.float64)
+    return table[0], table[1], table[2]

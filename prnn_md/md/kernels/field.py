@@ -1,0 +1,172 @@
+"""A force field as plain arrays, which compiled functions take as they are."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prnn_md.md.bonded_energy import (
+    Bonded,
+    CosineAngles,
+    FENEBonds,
+    HarmonicAngles,
+    HarmonicBonds,
+    ScaledPairs,
+    Torsions,
+)
+from prnn_md.md.force_field import ForceField
+from prnn_md.md.pair_energy import LennardJones
+
+FENE, HARMONIC, SCALED_PAIR = 0, 1, 2  # forms of joined pairs
+COSINE, ANGLE = 0, 1  # forms of angles
+
+
+class NoKernel(ValueError):
+    """A force field has a term for which there is no compiled function."""
+
+
+class Field(NamedTuple):
+    """The numbers of a force field, for N particles of K types.
+
+    Pairs of types are of kinds[type, type] and have the Lennard-Jones constants `epsilon`, `sigma2` = sigma^2, `inner`,
+    `width` = 1/(outer - inner), `raised`, the energy by which they are raised, and `outer2`, all (kinds,); `cutoff` is
+    the largest of the cutoffs. `excluded` (N, E) lists for each particle those of higher index with which it has no
+    such energy, -1 where the list is shorter. `joined` (J, 2) are bonds and the like, the lower index first and in its
+    order, of the forms `join_forms` (J,) with constants `join_numbers` (J, 5). `angles` (A, 3) and `torsions` (D, 4)
+    are of three and four particles; `torsion_numbers` (D, terms, 3) hold stiffness, phase and period.
+    """
+
+    masses: np.ndarray
+    types: np.ndarray
+    kinds: np.ndarray
+    epsilon: np.ndarray
+    sigma2: np.ndarray
+    inner: np.ndarray
+    width: np.ndarray
+    raised: np.ndarray
+    outer2: np.ndarray
+    cutoff: float
+    several_images: bool
+    excluded: np.ndarray
+    joined: np.ndarray
+    join_forms: np.ndarray
+    join_numbers: np.ndarray
+    angles: np.ndarray
+    angle_forms: np.ndarray
+    angle_numbers: np.ndarray
+    torsions: np.ndarray
+    torsion_numbers: np.ndarray
+
+
+@torch.no_grad()
+def compiled_field(force_field: ForceField, types: Tensor) -> Field:
+    """The arrays of a force field for particles of these types (N,).
+
+    Raises NoKernel for terms other than Lennard-Jones pairs, bonds, angles and torsions.
+    """
+    terms = dict(force_field.terms.items())
+    pairs = terms.pop("pairs", None)
+    if not isinstance(pairs, LennardJones):
+        raise NoKernel("there is a compiled function for Lennard-Jones pairs only")
+    numbers = _pair_numbers(pairs)
+    joined, forms, constants = _joined([terms.pop(name) for name in ("bonds", "scaled_pairs") if name in terms], types)
+    angles, torsions = terms.pop("angles", None), terms.pop("torsions", None)
+    if terms:
+        raise NoKernel(f"there is no compiled function for {', '.join(terms)}")
+    return Field(
+        masses=force_field.masses.numpy(),
+        types=types.numpy(),
+        kinds=pairs.kinds.numpy(),
+        **numbers,
+        cutoff=force_field.cutoff,
+        several_images=force_field.several_images,
+        excluded=excluded_partners(force_field.excluded.numpy(), len(types)),
+        joined=joined,
+        join_forms=forms,
+        join_numbers=constants,
+        **_angle_numbers(angles),
+        **_torsion_numbers(torsions),
+    )
+
+
+def excluded_partners(excluded: np.ndarray, particles: int) -> np.ndarray:
+    """For each particle its excluded partners of higher index, (N, E), filled up with -1."""
+    lists: list[list[int]] = [[] for _ in range(particles)]
+    for low, high in np.sort(excluded, axis=1).tolist():
+        lists[low].append(high)
+    table = np.full((particles, max([1, *map(len, lists)])), -1, dtype=np.int64)
+    for low, partners in enumerate(lists):
+        table[low, : len(partners)] = sorted(partners)
+    return table
+
+
+def _pair_numbers(pairs: LennardJones) -> dict[str, np.ndarray]:
+    kind = torch.arange(len(pairs.epsilon))
+    cut = pairs.inner == pairs.outer
+    raised = torch.where(cut, pairs.plain(pairs.outer.square(), kind), 0.0) if pairs.shifted else 0.0 * pairs.epsilon
+    return {
+        "epsilon": pairs.epsilon.numpy().copy(),
+        "sigma2": pairs.sigma.square().numpy(),
+        "inner": pairs.inner.numpy(),
+        "width": (1.0 / (pairs.outer - pairs.inner).clamp(min=1e-30)).numpy(),
+        "raised": -raised.numpy(),
+        "outer2": pairs.outer.square().numpy(),
+    }
+
+
+def _joined(terms: list[Any], types: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Members, forms and constants of all joined pairs, in the order of their lower member."""
+    members, forms, numbers = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)], [np.zeros((0, 5))]
+    for term in terms:
+        form, columns = _form_of(term, types)
+        members.append(np.sort(term.members.numpy(), axis=1))
+        forms.append(np.full(len(term.members), form))
+        numbers.append(np.stack([*columns, *[np.zeros(len(term.members))] * (5 - len(columns))], axis=1))
+    order = np.argsort(np.concatenate(members)[:, 0], kind="stable")
+    first, second, third = (np.ascontiguousarray(np.concatenate(parts)[order]) for parts in (members, forms, numbers))
+    return first, second, third
+
+
+def _form_of(term: Bonded, types: Tensor) -> tuple[int, list[np.ndarray]]:
+    if isinstance(term, FENEBonds):
+        pair = term.pairs.kinds[types[term.members[:, 0]], types[term.members[:, 1]]]
+        columns = [term.stiffness[term.kind], term.extent[term.kind].square()]
+        columns += [term.pairs.epsilon[pair], term.pairs.sigma[pair].square()]
+        return FENE, [column.numpy() for column in columns]
+    if isinstance(term, HarmonicBonds):
+        return HARMONIC, [term.stiffness[term.kind].numpy(), term.length[term.kind].numpy()]
+    if isinstance(term, ScaledPairs):
+        columns = [term.epsilon[term.kind], term.sigma[term.kind].square(), term.charge[term.kind]]
+        return SCALED_PAIR, [column.numpy() for column in columns]
+    raise NoKernel(f"there is no compiled function for {type(term).__name__}")
+
+
+def _angle_numbers(term: Any) -> dict[str, np.ndarray]:
+    if term is None:
+        members, form, columns = np.zeros((0, 3), np.int64), COSINE, [np.zeros(0), np.zeros(0)]
+    elif isinstance(term, CosineAngles):
+        stiffness = term.stiffness[term.kind].numpy()
+        members, form, columns = term.members.numpy(), COSINE, [stiffness, np.zeros_like(stiffness)]
+    elif isinstance(term, HarmonicAngles):
+        columns = [term.stiffness[term.kind].numpy(), term.rest[term.kind].numpy()]
+        members, form = term.members.numpy(), ANGLE
+    else:
+        raise NoKernel(f"there is no compiled function for {type(term).__name__}")
+    return {
+        "angles": np.ascontiguousarray(members),
+        "angle_forms": np.full(len(members), form),
+        "angle_numbers": np.ascontiguousarray(np.stack(columns, axis=1)),
+    }
+
+
+def _torsion_numbers(term: Any) -> dict[str, np.ndarray]:
+    if term is None:
+        return {"torsions": np.zeros((0, 4), np.int64), "torsion_numbers": np.zeros((0, 1, 3))}
+    if not isinstance(term, Torsions):
+        raise NoKernel(f"there is no compiled function for {type(term).__name__}")
+    numbers = torch.stack([term.stiffness, term.phase, term.period], dim=-1)[term.kind]
+    return {
+        "torsions": np.ascontiguousarray(term.members.numpy()),
+        "torsion_numbers": np.ascontiguousarray(numbers.numpy()),
+    }

@@ -1,0 +1,339 @@
+"""Compiled stiffness of one cell, and the solution of linear systems with it.
+
+A term between two particles at distance vector d has the stiffness K = u'/r I + (u'' - u'/r)/r^2 d (x) d; the Hessian
+of the energy, W_yy, is made of these blocks and of those of angles and torsions.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from prnn_md.md.kernels.arrays import combine, copy, inner, remove_mean
+from prnn_md.md.kernels.chains import add_leg_pulls, chain_stiffness, fill_legs, stiffness_times
+from prnn_md.md.kernels.compiled import FAST
+from prnn_md.md.kernels.field import FENE, HARMONIC
+from prnn_md.md.kernels.potential import joined_slope, separations
+
+SOLVED, NOT_SOLVED, NOT_POSITIVE = 0, 1, 2
+SOFTEST = 1e-6  # curvature, in epsilon/sigma^2, below which the energy counts as flat along a direction
+
+
+class Stiffness(NamedTuple):
+    """The pair terms of a cell within the cutoff, joined ones and others, in rows as in `Terms`, and their stiffness.
+
+    `d` (P, 4) from first to second particle; `shifts` (P, 4) as in `Terms`; `slope` (P,), u'/r; `along` (P,),
+    (u'' - u'/r)/r^2. `bend` (A, 6, 6) and `twist` (D, 9, 9) are the second derivatives of angles and torsions by their
+    legs, `bend_slope` (A, 2, 3) and `twist_slope` (D, 3, 3) the first.
+    """
+
+    starts: np.ndarray
+    second: np.ndarray
+    d: np.ndarray
+    shifts: np.ndarray
+    slope: np.ndarray
+    along: np.ndarray
+    bend: np.ndarray
+    twist: np.ndarray
+    bend_slope: np.ndarray
+    twist_slope: np.ndarray
+
+
+@njit(**FAST)
+def stiffness(x, terms, p):
+    """Stiffness of all terms that are within the cutoff at positions x (N, 4)."""
+    separations(x, terms.starts, terms.second, terms.shifts, terms.d, terms.r2)
+    size = terms.second.size + p.joined.shape[0]
+    pair_along = np.empty(terms.second.size)
+    fill_pair_stiffness(terms, p, pair_along)
+    starts, second = np.empty_like(terms.starts), np.empty(size, np.uint32)
+    d, shifts, slope, along = np.empty((size, 4)), np.zeros((size, 4)), np.empty(size), np.empty(size)
+    count, bond = 0, 0
+    for i in range(x.shape[0]):
+        starts[i] = count
+        while bond < p.joined.shape[0] and p.joined[bond, 0] == i:
+            j = p.joined[bond, 1]
+            second[count] = j
+            for a in range(4):
+                d[count, a] = x[j, a] - x[i, a]
+            r2 = d[count, 0] ** 2 + d[count, 1] ** 2 + d[count, 2] ** 2
+            slope[count], along[count] = joined_stiffness(r2, p.join_forms[bond], p.join_numbers, bond)
+            bond += 1
+            count += 1
+        for q in range(terms.starts[i], terms.starts[i + 1]):
+            second[count], slope[count], along[count] = terms.second[q], terms.slope[q], pair_along[q]
+            for a in range(4):
+                d[count, a] = terms.d[q, a]
+            for a in range(4):
+                shifts[count, a] = terms.shifts[q, a]
+            count += terms.r2[q] < terms.outer2[q]
+    starts[x.shape[0]] = count
+    chains = chain_stiffness(x, p)
+    return Stiffness(starts, second[:count], d[:count], shifts[:count], slope[:count], along[:count], *chains)
+
+
+@njit(**FAST)
+def pair_stiffness(r2, epsilon, sigma2, inner, width):
+    """u'/r and (u'' - u'/r)/r^2 of a tapered Lennard-Jones pair at squared distance r2."""
+    inverse = 1.0 / r2
+    t = sigma2 * inverse
+    s6 = t * t * t
+    scale = 4.0 * epsilon * s6
+    u = scale * (s6 - 1.0)
+    plain = -6.0 * scale * (2.0 * s6 - 1.0) * inverse
+    curvature = 6.0 * scale * (26.0 * s6 - 7.0) * inverse
+    r = np.sqrt(r2)
+    z = min(max((r - inner) * width, 0.0), 1.0)
+    edge = z * (1.0 - z)
+    taper = 1.0 + z * z * z * (-10.0 + z * (15.0 - 6.0 * z))
+    taper1 = -30.0 * edge * edge * width
+    taper2 = -60.0 * edge * (1.0 - 2.0 * z) * width * width
+    slope = plain * taper + u * taper1 * r * inverse
+    return slope, (curvature * taper + 2.0 * plain * r * taper1 + u * taper2 - slope) * inverse
+
+
+@njit(**FAST)
+def fill_pair_stiffness(terms, p, along):
+    """Fill terms.slope and `along` (P,), see `pair_stiffness`, of all pairs at the distances terms.r2."""
+    if p.epsilon.size == 1:
+        constants = p.epsilon[0], p.sigma2[0], p.inner[0], p.width[0]
+        _stiffness_of_one_kind(terms.r2, constants, terms.slope, along)
+    else:
+        _stiffness_of_many_kinds(terms.r2, terms.constants, terms.slope, along)
+
+
+@njit(**FAST)
+def _stiffness_of_one_kind(r2, constants, slope, along):
+    epsilon, sigma2, inner, width = constants
+    for q in range(r2.size):
+        slope[q], along[q] = pair_stiffness(r2[q], epsilon, sigma2, inner, width)
+
+
+@njit(**FAST)
+def _stiffness_of_many_kinds(r2, constants, slope, along):
+    for q in range(r2.size):
+        c0, c1, c2, c3 = constants[0, q], constants[1, q], constants[2, q], constants[3, q]
+        slope[q], along[q] = pair_stiffness(r2[q], c0, c1, c2, c3)
+
+
+@njit(**FAST)
+def joined_stiffness(r2, form, numbers, b):
+    """The same of a joined pair."""
+    slope = joined_slope(r2, form, numbers, b)
+    if form == FENE:
+        left = 1.0 - r2 / numbers[b, 1]
+        curvature = numbers[b, 0] / left * (1.0 + 2.0 * (1.0 - left) / left)
+        t = numbers[b, 3] / r2
+        s6 = t * t * t
+        if s6 > 0.5:
+            curvature += 24.0 * numbers[b, 2] * s6 * (26.0 * s6 - 7.0) / r2
+    elif form == HARMONIC:
+        curvature = 2.0 * numbers[b, 0]
+    else:
+        t = numbers[b, 1] / r2
+        s6 = t * t * t
+        curvature = (24.0 * numbers[b, 0] * s6 * (26.0 * s6 - 7.0) + 2.0 * numbers[b, 2] / np.sqrt(r2)) / r2
+    return slope, (curvature - slope) / r2
+
+
+@njit(**FAST)
+def hessian_times(v, k, p, out):
+    """out = W_yy v for displacements v (N, 4), a `Stiffness` k and the `Field` p that it is of."""
+    _pairs_times(v, k.starts, k.second, k.d, k.slope, k.along, out)
+    if p.angles.shape[0] + p.torsions.shape[0]:
+        _subtract_chains(v, p.angles, k.bend, out)
+        _subtract_chains(v, p.torsions, k.twist, out)
+
+
+@njit(**FAST)
+def _pairs_times(v, starts, second, d, slopes, alongs, out):
+    out[:] = 0.0
+    for i in range(v.shape[0]):
+        v0, v1, v2, v3 = v[i, 0], v[i, 1], v[i, 2], v[i, 3]
+        f0, f1, f2, f3 = 0.0, 0.0, 0.0, 0.0
+        for q in range(starts[i], starts[i + 1]):
+            j, slope = second[q], slopes[q]
+            d0, d1, d2, d3 = d[q, 0], d[q, 1], d[q, 2], d[q, 3]
+            w0, w1, w2, w3 = v[j, 0] - v0, v[j, 1] - v1, v[j, 2] - v2, v[j, 3] - v3
+            stretch = alongs[q] * (d0 * w0 + d1 * w1 + d2 * w2)
+            g0, g1 = slope * w0 + stretch * d0, slope * w1 + stretch * d1
+            g2, g3 = slope * w2 + stretch * d2, slope * w3 + stretch * d3
+            f0, f1, f2, f3 = f0 + g0, f1 + g1, f2 + g2, f3 + g3
+            h0, h1, h2, h3 = out[j, 0] + g0, out[j, 1] + g1, out[j, 2] + g2, out[j, 3] + g3
+            out[j, 0], out[j, 1], out[j, 2], out[j, 3] = h0, h1, h2, h3
+        out[i, 0] -= f0
+        out[i, 1] -= f1
+        out[i, 2] -= f2
+        out[i, 3] -= f3
+
+
+@njit(**FAST)
+def _subtract_chains(v, members, stiffnesses, out):
+    """Subtract from `out` the forces with which angles or torsions answer to displacements v."""
+    apart, pulls = np.empty((members.shape[1] - 1, 3)), np.empty((members.shape[1] - 1, 3))
+    for row in range(members.shape[0]):
+        fill_legs(v, members[row], apart)
+        stiffness_times(stiffnesses[row], apart, pulls)
+        for leg in range(pulls.shape[0]):
+            for a in range(3):
+                pulls[leg, a] = -pulls[leg, a]
+        add_leg_pulls(members[row], pulls, out)
+
+
+@njit(**FAST)
+def inverse_if_positive(a, inverse):
+    """Fill the inverse of a symmetric matrix a (3, 3); returns whether it is positive definite, else fills nothing."""
+    c00 = a[1, 1] * a[2, 2] - a[1, 2] * a[1, 2]
+    c01 = a[0, 2] * a[1, 2] - a[0, 1] * a[2, 2]
+    c02 = a[0, 1] * a[1, 2] - a[0, 2] * a[1, 1]
+    c22 = a[0, 0] * a[1, 1] - a[0, 1] * a[0, 1]
+    determinant = a[0, 0] * c00 + a[0, 1] * c01 + a[0, 2] * c02
+    size = (a[0, 0] + a[1, 1] + a[2, 2]) / 3.0
+    if not (a[0, 0] > 0.0 and c22 > 0.0 and determinant > 1e-6 * size * size * size):
+        return False
+    inverse[0, 0], inverse[1, 1], inverse[2, 2] = c00, a[0, 0] * a[2, 2] - a[0, 2] * a[0, 2], c22
+    inverse[0, 1], inverse[0, 2], inverse[1, 2] = c01, c02, a[0, 1] * a[0, 2] - a[0, 0] * a[1, 2]
+    inverse[1, 0], inverse[2, 0], inverse[2, 1] = inverse[0, 1], inverse[0, 2], inverse[1, 2]
+    for a in range(3):
+        for b in range(3):
+            inverse[a, b] /= determinant
+    return True
+
+
+@njit(**FAST)
+def factor_chains(k, p, beads):
+    """Factors of the block-tridiagonal part of W_yy, which holds all bonds if beads are numbered along their chains.
+
+    It is L D L^T with blocks (3, 3): returns the inverses of D (N, 3, 3), and the blocks of L (N, 3, 3) that couple a
+    bead to the one before. Where the part is not positive definite, the coupling and if need be more is left out.
+    """
+    pivots, coupling, lower = np.zeros((beads, 3, 3)), np.zeros((beads, 3, 3)), np.zeros((beads, 3, 3))
+    for i in range(beads):
+        for q in range(k.starts[i], k.starts[i + 1]):
+            j = k.second[q]
+            if j == i:  # a particle and its own image move together
+                continue
+            _add_block(k.slope[q], k.along[q], k.d[q], pivots[i])
+            _add_block(k.slope[q], k.along[q], k.d[q], pivots[j])
+            if j == i + 1:
+                _add_block(-k.slope[q], -k.along[q], k.d[q], coupling[j])
+    _add_chain_blocks(p.angles, k.bend, pivots, coupling)
+    _add_chain_blocks(p.torsions, k.twist, pivots, coupling)
+    inverses = np.empty((beads, 3, 3))
+    block = np.empty((3, 3))
+    for i in range(beads):
+        if i:
+            for a in range(3):
+                for b in range(3):
+                    lower[i, a, b] = _product(coupling[i], inverses[i - 1], a, b)
+            for a in range(3):
+                for b in range(3):
+                    block[a, b] = pivots[i, a, b] - _product(lower[i], coupling[i], a, b)
+            if inverse_if_positive(block, inverses[i]):
+                continue
+            lower[i] = 0.0
+        if not inverse_if_positive(pivots[i], inverses[i]):
+            inverses[i] = 0.0
+            for a in range(3):
+                inverses[i, a, a] = 1.0 / max(pivots[i, a, a], 1.0)
+    return inverses, lower
+
+
+@njit(**FAST)
+def _add_chain_blocks(members, stiffnesses, pivots, coupling):
+    """Add the blocks of angles or torsions: a leg pulls backwards where it begins, and forwards where it ends."""
+    legs = members.shape[1] - 1
+    for row in range(members.shape[0]):
+        for one in range(2 * legs):
+            i, sign_i = members[row, (one + 1) // 2], 1.0 if one % 2 else -1.0
+            for other in range(2 * legs):
+                j, sign_j = members[row, (other + 1) // 2], 1.0 if other % 2 else -1.0
+                if j != i and j != i + 1:
+                    continue
+                for a in range(3):
+                    for b in range(3):
+                        entry = sign_i * sign_j * stiffnesses[row, 3 * (one // 2) + a, 3 * (other // 2) + b]
+                        if j == i:
+                            pivots[i, a, b] += entry
+                        else:
+                            coupling[j, b, a] += entry
+
+
+@njit(**FAST)
+def _add_block(slope, along, d, block):
+    """Add slope I + along d (x) d to a block (3, 3)."""
+    for a in range(3):
+        block[a, a] += slope
+        for b in range(3):
+            block[a, b] += along * d[a] * d[b]
+
+
+@njit(**FAST)
+def _product(left, right, a, b):
+    """Entry (a, b) of the product of two matrices (3, 3)."""
+    return left[a, 0] * right[0, b] + left[a, 1] * right[1, b] + left[a, 2] * right[2, b]
+
+
+@njit(**FAST)
+def solve_chains(inverses, lower, right, out):
+    """out = (L D L^T)^-1 right, all (N, 3)."""
+    for i in range(right.shape[0]):
+        for a in range(3):
+            out[i, a] = right[i, a]
+        if i:
+            for a in range(3):
+                out[i, a] -= (
+                    lower[i, a, 0] * out[i - 1, 0] + lower[i, a, 1] * out[i - 1, 1] + lower[i, a, 2] * out[i - 1, 2]
+                )
+    for i in range(right.shape[0] - 1, -1, -1):
+        o0, o1, o2 = out[i, 0], out[i, 1], out[i, 2]
+        for a in range(3):
+            out[i, a] = inverses[i, a, 0] * o0 + inverses[i, a, 1] * o1 + inverses[i, a, 2] * o2
+        if i + 1 < right.shape[0]:
+            for a in range(3):
+                out[i, a] -= (
+                    lower[i + 1, 0, a] * out[i + 1, 0]
+                    + lower[i + 1, 1, a] * out[i + 1, 1]
+                    + lower[i + 1, 2, a] * out[i + 1, 2]
+                )
+
+
+@njit(**FAST)
+def solve(k, p, right, tolerance, max_products, v):
+    """Conjugate gradients, preconditioned by the chains, for W_yy v = right, both (N, 4).
+
+    `right` sums to zero over the beads, and v is made so: rigid translations cost no energy. Ends when the residual
+    is below `tolerance` times `right` (SOLVED), after `max_products` with the Hessian (NOT_SOLVED), or where a search
+    direction has no positive curvature (NOT_POSITIVE); v is then what was reached before, a descent direction if
+    `right` are forces. Returns this status and the products used.
+    """
+    inverses, lower = factor_chains(k, p, right.shape[0])
+    residual, image = right.copy(), np.empty_like(right)
+    scaled = np.zeros_like(right)
+    solve_chains(inverses, lower, residual, scaled)
+    direction = scaled.copy()
+    v[:] = 0.0
+    product = inner(residual, scaled)
+    goal = tolerance * tolerance * inner(right, right)
+    status, used = NOT_SOLVED, 0
+    while used < max_products:
+        hessian_times(direction, k, p, image)
+        used += 1
+        curvature = inner(direction, image)
+        if not curvature > SOFTEST * inner(direction, direction):
+            if used == 1:
+                copy(direction, v)
+            status = NOT_POSITIVE
+            break
+        length = product / curvature
+        combine(1.0, v, length, direction, v)
+        combine(1.0, residual, -length, image, residual)
+        if inner(residual, residual) <= goal:
+            status = SOLVED
+            break
+        solve_chains(inverses, lower, residual, scaled)
+        new = inner(residual, scaled)
+        combine(1.0, scaled, new / product, direction, direction)
+        product = new
+    remove_mean(v)
+    return status, used
