@@ -148,7 +148,7 @@ class AQS(Dynamics):
 @dataclass(kw_only=True)
 class Overdamped(Dynamics):
     target: ClassVar[str] = "prnn_md.md.overdamped.OverdampedCell"
-    friction: float = key("force times time per length", 1.0, above=0)
+    friction: float = key("force times time per length", 5.0, above=0)
     steps: int = key("damped steps per increment", 20, low=1)
     threads: int | None = key(THREADS, None, low=1)
     on_failure: Literal["raise", "mask"] = key(ON_FAILURE, "raise")

@@ -72,7 +72,9 @@ class AQSCell(MDCell):
 
     def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Biot stresses (*batch, count, T+1, 6) along strains of the same shape, all cells in one fused call."""
-        batch = self.checked_batch(strains.shape[:-2])
+        strains = self.checked_strains(strains)
+        self.check_numbers(strains, times)
+        batch = strains.shape[:-2]
         state = self.initial_state(batch) if state is None else state
         items = strains.reshape(-1, *strains.shape[-2:])
         positions = state.positions.detach().reshape(items.shape[0], -1, 3).clone()
@@ -97,7 +99,8 @@ class AQSCell(MDCell):
         positions = self.sample_positions.clone()
         failed = torch.zeros(self.count, dtype=torch.bool, device=positions.device)
         zero = self.sample_box.new_zeros(self.count, 1, 6)
-        return self._follow(zero, positions, failed).squeeze(-2), positions
+        with self.at_rest():
+            return self._follow(zero, positions, failed).squeeze(-2), positions
 
     def _follow(self, strains: Tensor, positions: Tensor, failed: Tensor) -> Tensor:
         stresses: Tensor = _Rollout.apply(  # type: ignore[no-untyped-call]

@@ -14,9 +14,10 @@ from prnn_md.md.pair_energy import LennardJones
 
 
 class Bonded(nn.Module):
-    """Base of all bonded terms: `members` (B, m) are the particles of each, `kind` (B,) its kind."""
+    """Base of all bonded terms: `members` (B, size) are the particles of each, `kind` (B,) its kind."""
 
     cutoff = 0.0
+    size = 2
     members: Tensor
     kind: Tensor
 
@@ -26,7 +27,7 @@ class Bonded(nn.Module):
         self.register_buffer("kind", torch.zeros(len(members), dtype=torch.int64) if kind is None else kind)
 
     def separations(self, positions: Tensor) -> list[Tensor]:
-        """Vectors (cells, B, 3) from each member to the next, m - 1 of them."""
+        """Vectors (cells, B, 3) from each member to the next."""
         places = [positions[:, column] for column in self.members.T]
         return [after - before for before, after in pairwise(places)]
 
@@ -45,7 +46,14 @@ class FENEBonds(Bonded):
         super().__init__(members, **kind)
         self.pairs = pairs
         self.register_buffer("stiffness", stiffness.double())
+        if not bool((extent > 0.0).all()):
+            raise ValueError(f"The extent r0 of FENE bonds must be positive, got {extent.tolist()}.")
         self.register_buffer("extent", extent.double())
+
+    def broken(self, positions: Tensor) -> Tensor:
+        """Which bonds (cells, B) are as long as their extent, or longer."""
+        (bond,) = self.separations(positions.detach())
+        return bond.norm(dim=-1) >= self.extent[self.kind]
 
     def forward(self, positions: Tensor, box: Tensor, types: Tensor, neighbours: Neighbours) -> Tensor:
         """Energies (cells,)."""
@@ -107,6 +115,7 @@ class CosineAngles(Bonded):
     `stiffness` k is (kinds,). LAMMPS' angle style `cosine`.
     """
 
+    size = 3
     stiffness: Tensor
 
     def __init__(self, members: Tensor, stiffness: Tensor, **kind: Tensor) -> None:
@@ -126,6 +135,7 @@ class HarmonicAngles(Bonded):
     `stiffness` k, energy per rad^2, and `angle` theta0, rad, are (kinds,).
     """
 
+    size = 3
     stiffness: Tensor
     rest: Tensor
 
@@ -148,6 +158,7 @@ class Torsions(Bonded):
     `stiffness` k_n, `phase` (rad) and `period` n are (kinds, terms).
     """
 
+    size = 4
     stiffness: Tensor
     phase: Tensor
     period: Tensor

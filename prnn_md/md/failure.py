@@ -1,13 +1,14 @@
 """How an MD cell can fail to follow its strain, and what it says then."""
 
-CONVERGED, NOT_CONVERGED, BROKEN_BOND, SMALL_BOX, NOT_FINITE, UNSTABLE = 0, 1, 2, 3, 4, 5
+CONVERGED, NOT_CONVERGED, BROKEN_BOND, SMALL_BOX, NOT_FINITE, UNSTABLE, BAD_STRAIN = range(7)
 
 REASONS = {
     NOT_CONVERGED: "the energy minimisation did not converge: raise max_evaluations or force_tolerance",
-    BROKEN_BOND: "a bond broke: the strain step is too large; take smaller increments or a smaller amplitude",
+    BROKEN_BOND: "a bond broke: take smaller increments, smaller time steps if there are any, or a smaller amplitude",
     SMALL_BOX: "the box became narrower than twice the cutoff: use cells with more particles or a smaller strain",
     NOT_FINITE: "forces or stress became infinite or NaN, since particles overlap: take smaller increments",
     UNSTABLE: "the dynamics are unstable: take smaller time steps (timestep, or more steps per increment)",
+    BAD_STRAIN: "the strain is not finite, or turns the box inside out: correct the path",
 }
 
 

@@ -6,7 +6,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from prnn_md.md.bonded_energy import Bonded
 from prnn_md.md.neighbours import Neighbours, find_neighbours
+from prnn_md.md.pair_energy import LennardJones
+from prnn_md.md.sample import check_members
 from prnn_md.mechanics import Units
 
 PREFIXES = {"pairs": "", "three_body": "", "bonds": "bond_", "angles": "angle_", "torsions": "torsion_"}
@@ -41,10 +44,31 @@ class ForceField(nn.Module):
         self.several_images = several_images
         self.register_buffer("masses", masses.double())
         self.register_buffer("excluded", torch.zeros(0, 2, dtype=torch.int64) if excluded is None else excluded)
+        self._check()
+
+    def _check(self) -> None:
+        """Raises ValueError for numbers that are no force field."""
+        if self.masses.dim() != 1 or not bool(((self.masses > 0.0) & self.masses.isfinite()).all()):
+            raise ValueError(f"masses must be positive numbers, one of each particle, got {self.masses.tolist()}.")
+        for name, term in self.terms.items():
+            if isinstance(term, Bonded):
+                particles = len(self.masses)
+                check_members(f"{name} (there are {particles} masses)", term.members, particles, term.size)
+        for name in self.parameter_names():
+            self._check_finite(name, self.value(name))
+
+    def _check_finite(self, name: str, value: Tensor) -> None:
+        if not bool(value.detach().isfinite().all()):
+            raise ValueError(f"{name} must be finite, got {value.tolist()}.")
 
     @property
     def cutoff(self) -> float:
         return max(float(cast(float, term.cutoff)) for term in self.terms.values())
+
+    @property
+    def particle_types(self) -> int:
+        """How many types of particles it knows."""
+        return max([1, *(len(term.kinds) for term in self.terms.values() if isinstance(term, LennardJones))])
 
     def forward(self, positions: Tensor, box: Tensor, types: Tensor, neighbours: Neighbours) -> Tensor:
         """Energies (cells,) in the unit of energy of `units`."""
@@ -70,6 +94,7 @@ class ForceField(nn.Module):
         new = torch.as_tensor(value, dtype=old.dtype)
         if new.dim() and new.numel() != old.numel():
             raise ValueError(f"{name} has {old.numel()} entries, got {new.numel()}.")
+        self._check_finite(name, new)
         with torch.no_grad():
             old.copy_(new.reshape(old.shape) if new.dim() else new)
 

@@ -13,7 +13,9 @@ TorchMD's own sections are `atomtypes`, `masses`, `electrostatics`, `lj`, `bonds
     stillinger_weber: {epsilon: ..., sigma: ..., ...}   instead of `lj`
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,6 +40,7 @@ from prnn_md.md.topology import angles_of, torsions_of
 from prnn_md.mechanics import EV_ANGSTROM, KCAL_ANGSTROM, LJ
 
 UNITS = {"lj": LJ, "kcal/mol-angstrom": KCAL_ANGSTROM, "eV-angstrom": EV_ANGSTROM}
+EXCLUSIONS = ["bonds", "angles", "1-4"]
 COULOMB = 332.0637132991921  # kcal/mol angstrom per elementary charge squared, from SI constants as in TorchMD
 OWN_SECTIONS = (
     "units", "exclusions", "switch", "cutoff", "pairs", "fene", "bending", "reaction_field", "stillinger_weber"
@@ -58,21 +61,22 @@ def read_force_field(
     such as bending={"k0": 2.0}. Raises ForceFieldError.
     """
     sections = {**_sections(Path(path)), **changes}
-    reader = _Reader(str(path), sections, list(types), bonds)
-    terms, excluded = reader.terms(), reader.excluded()
-    masses = torch.tensor([reader.one("masses", kind) for kind in types], dtype=torch.float64)
-    if not bool((masses > 0).all()):
-        raise ForceFieldError(f"{path}: masses must be positive.")
-    return ForceField(terms, masses, reader.units(), excluded, several_images)
+    try:
+        reader = _Reader(str(path), sections, list(types), bonds)
+        return ForceField(reader.terms(), reader.masses(), reader.units(), reader.excluded(), several_images)
+    except ForceFieldError:
+        raise
+    except ValueError as error:
+        raise ForceFieldError(f"{path}: {error}") from error
 
 
 def _sections(path: Path) -> dict[str, Any]:
     try:
         sections = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ForceFieldError(f"{path}: no readable force field ({error}).") from error
-    if not isinstance(sections, dict) or "atomtypes" not in sections:
-        raise ForceFieldError(f"{path}: no TorchMD force field (there is no section 'atomtypes').")
+    if not isinstance(sections, dict) or not isinstance(sections.get("atomtypes"), list):
+        raise ForceFieldError(f"{path}: no TorchMD force field (there is no list 'atomtypes').")
     unknown = sorted(set(sections) - {*OWN_SECTIONS, *TORCHMD_SECTIONS})
     if unknown:
         allowed = ", ".join([*TORCHMD_SECTIONS, *OWN_SECTIONS])
@@ -101,6 +105,24 @@ class _Reader:
             raise ForceFieldError(f"{self.path}: units are one of {', '.join(UNITS)}, not '{name}'.")
         return UNITS[name]
 
+    @contextmanager
+    def reading(self, section: str) -> Iterator[None]:
+        """Within the block whatever is wrong with an entry becomes a ForceFieldError that names the section."""
+        place = f"{self.path}: section '{section}'"
+        try:
+            yield
+        except ForceFieldError:
+            raise
+        except KeyError as error:
+            raise ForceFieldError(f"{place}: an entry lacks {error}.") from error
+        except (ValueError, TypeError, AttributeError, IndexError) as error:
+            raise ForceFieldError(f"{place}: {error}") from error
+
+    def masses(self) -> Tensor:
+        with self.reading("masses"):
+            numbers = {kind: _number(self.one("masses", kind), "mass") for kind in dict.fromkeys(self.names)}
+            return torch.tensor([numbers[kind] for kind in self.names], dtype=torch.float64)
+
     def one(self, section: str, *kinds: str) -> Any:
         """An entry of a section for these types, by TorchMD's rules (either order, X for any type)."""
         try:
@@ -115,7 +137,8 @@ class _Reader:
     def terms(self) -> dict[str, nn.Module]:
         terms: dict[str, nn.Module] = {}
         if "stillinger_weber" in self.sections:
-            terms["three_body"] = StillingerWeber(StillingerWeberConstants(**self.sections["stillinger_weber"]))
+            with self.reading("stillinger_weber"):
+                terms["three_body"] = StillingerWeber(StillingerWeberConstants(**self.sections["stillinger_weber"]))
         pairs = self._lennard_jones() if "lj" in self.sections else None
         if pairs is not None:
             terms["pairs"] = pairs
@@ -128,7 +151,9 @@ class _Reader:
 
     def excluded(self) -> Tensor:
         found = [self.bonds]
-        listed = self.sections.get("exclusions", ["bonds", "angles", "1-4"])
+        listed = self.sections.get("exclusions", EXCLUSIONS)
+        if not isinstance(listed, list) or not set(listed) <= set(EXCLUSIONS):
+            raise ForceFieldError(f"{self.path}: exclusions are some of {', '.join(EXCLUSIONS)}, not {listed}.")
         if "angles" in listed:
             found.append(angles_of(self.bonds)[:, [0, 2]])
         if "1-4" in listed:
@@ -137,60 +162,76 @@ class _Reader:
         return torch.unique(pairs, dim=0)
 
     def _lennard_jones(self) -> LennardJones:
-        lj = [self.one("lj", kind) for kind in self.kinds]
-        epsilon = torch.tensor([entry["epsilon"] for entry in lj], dtype=torch.float64)
-        sigma = torch.tensor([entry["sigma"] for entry in lj], dtype=torch.float64)
-        epsilon, sigma = (epsilon[:, None] * epsilon).sqrt(), 0.5 * (sigma[:, None] + sigma)
-        for place, entry in self.sections.get("pairs", {}).items():
-            i, j = (self.kinds.index(kind.strip()) for kind in place.strip("()").split(","))
-            epsilon[i, j] = epsilon[j, i] = entry["epsilon"]
-            sigma[i, j] = sigma[j, i] = entry["sigma"]
+        with self.reading("lj"):
+            lj = [self.one("lj", kind) for kind in self.kinds]
+            (epsilon,), (sigma,) = (_columns(lj, name, least=0.0) for name in ("epsilon", "sigma"))
+            epsilon, sigma = (epsilon[:, None] * epsilon).sqrt(), 0.5 * (sigma[:, None] + sigma)
+        with self.reading("pairs"):
+            for place, entry in self.sections.get("pairs", {}).items():
+                i, j = (self._place_of(kind.strip()) for kind in place.strip("()").split(","))
+                epsilon[i, j] = epsilon[j, i] = _number(entry["epsilon"], "epsilon")
+                sigma[i, j] = sigma[j, i] = _number(entry["sigma"], "sigma")
         if "switch" in self.sections:
-            switch = self.sections["switch"]
-            return LennardJones(epsilon, sigma, switch["inner"] * sigma, switch["outer"] * sigma)
+            with self.reading("switch"):
+                inner, outer = (_number(self.sections["switch"][name], name) for name in ("inner", "outer"))
+                return LennardJones(epsilon, sigma, inner * sigma, outer * sigma)
         if "cutoff" not in self.sections:
             raise ForceFieldError(
                 f"{self.path}: say where the pair energy ends, by a section 'cutoff' (in units of length) or 'switch' "
                 "(in units of sigma), such as cutoff: {inner: 10.0, outer: 12.0}."
             )
-        cutoff = self.sections["cutoff"]
-        ones = torch.ones_like(sigma)
-        return LennardJones(epsilon, sigma, cutoff["inner"] * ones, cutoff["outer"] * ones)
+        with self.reading("cutoff"):
+            inner, outer = (_number(self.sections["cutoff"][name], name) for name in ("inner", "outer"))
+            ones = torch.ones_like(sigma)
+            return LennardJones(epsilon, sigma, inner * ones, outer * ones)
+
+    def _place_of(self, kind: str) -> int:
+        if kind not in self.kinds:
+            raise ValueError(f"there is no atom type '{kind}', but {', '.join(self.kinds)}.")
+        return self.kinds.index(kind)
 
     def _charge(self, kind: str) -> float:
-        return float(self.one("electrostatics", kind)["charge"]) if "electrostatics" in self.sections else 0.0
+        if "electrostatics" not in self.sections:
+            return 0.0
+        with self.reading("electrostatics"):
+            return _number(self.one("electrostatics", kind)["charge"], "charge")
 
     def _reaction_field(self, charges: Tensor) -> ReactionField:
         if "reaction_field" not in self.sections:
             message = "particles are charged: add a section such as reaction_field: {cutoff: 9.0, dielectric: 78.5}."
             raise ForceFieldError(f"{self.path}: {message}")
-        return ReactionField(charges, COULOMB, **self.sections["reaction_field"])
+        with self.reading("reaction_field"):
+            return ReactionField(charges, COULOMB, **self.sections["reaction_field"])
 
     def _bonded(self, pairs: LennardJones | None, charges: Tensor) -> dict[str, nn.Module]:
         terms: dict[str, nn.Module] = {}
         if "fene" in self.sections and pairs is not None:
-            kind, entries = self._kinds_of("fene", self.bonds)
-            stiffness, extent = _columns(entries, "k0", "r0")
-            terms["bonds"] = FENEBonds(self.bonds, stiffness, extent, pairs, kind=kind)
+            with self.reading("fene"):
+                kind, entries = self._kinds_of("fene", self.bonds)
+                stiffness, extent = _columns(entries, "k0", "r0")
+                terms["bonds"] = FENEBonds(self.bonds, stiffness, extent, pairs, kind=kind)
         elif "bonds" in self.sections:
-            kind, entries = self._kinds_of("bonds", self.bonds)
-            terms["bonds"] = HarmonicBonds(self.bonds, *_columns(entries, "k0", "req"), kind=kind)
+            with self.reading("bonds"):
+                kind, entries = self._kinds_of("bonds", self.bonds)
+                terms["bonds"] = HarmonicBonds(self.bonds, *_columns(entries, "k0", "req"), kind=kind)
         else:
             raise ForceFieldError(f"{self.path}: the particles are bonded, but there is no section 'bonds' or 'fene'.")
         angles, torsions = angles_of(self.bonds), torsions_of(self.bonds)
         if "bending" in self.sections and len(angles):
-            stiffness = torch.tensor([self.sections["bending"]["k0"]], dtype=torch.float64)
-            terms["angles"] = CosineAngles(angles, stiffness)
+            with self.reading("bending"):
+                terms["angles"] = CosineAngles(angles, *_columns([self.sections["bending"]], "k0"))
         elif "angles" in self.sections and len(angles):
-            kind, entries = self._kinds_of("angles", angles)
-            stiffness, degrees = _columns(entries, "k0", "theta0")
-            terms["angles"] = HarmonicAngles(angles, stiffness, torch.deg2rad(degrees), kind=kind)
+            with self.reading("angles"):
+                kind, entries = self._kinds_of("angles", angles)
+                stiffness, degrees = _columns(entries, "k0", "theta0")
+                terms["angles"] = HarmonicAngles(angles, stiffness, torch.deg2rad(degrees), kind=kind)
         if "dihedrals" in self.sections and len(torsions):
-            kind, entries = self._kinds_of("dihedrals", torsions)
-            terms["torsions"] = Torsions(torsions, *_waves(entries), kind=kind)
-            scaled = [row for row, k in zip(torsions, kind, strict=True) if "scnb" in entries[int(k)]]
-            if scaled:
-                terms["scaled_pairs"] = self._scaled_pairs(torch.stack(scaled), charges)
+            with self.reading("dihedrals"):
+                kind, entries = self._kinds_of("dihedrals", torsions)
+                terms["torsions"] = Torsions(torsions, *_waves(entries), kind=kind)
+                scaled = [row for row, k in zip(torsions, kind, strict=True) if "scnb" in entries[int(k)]]
+                if scaled:
+                    terms["scaled_pairs"] = self._scaled_pairs(torch.stack(scaled), charges)
         return terms
 
     def _kinds_of(self, section: str, members: Tensor) -> tuple[Tensor, list[Any]]:
@@ -226,8 +267,17 @@ class _Reader:
         return ScaledPairs(torch.tensor(list(found)), *numbers.T, kind=torch.arange(len(found)))
 
 
-def _columns(entries: list[Any], *names: str) -> tuple[Tensor, ...]:
-    return tuple(torch.tensor([float(entry[name]) for entry in entries], dtype=torch.float64) for name in names)
+def _number(value: Any, name: str, least: float = -inf) -> float:
+    """The value as a finite number; ValueError for anything else."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < inf:
+        limit = f" of at least {least:g}" if least > -inf else ""
+        raise ValueError(f"{name} must be a finite number{limit}, not {value!r}.")
+    return float(value)
+
+
+def _columns(entries: list[Any], *names: str, least: float = -inf) -> tuple[Tensor, ...]:
+    columns = [[_number(entry[name], name, least) for entry in entries] for name in names]
+    return tuple(torch.tensor(column, dtype=torch.float64) for column in columns)
 
 
 def _waves(entries: list[Any]) -> tuple[Tensor, Tensor, Tensor]:

@@ -33,15 +33,20 @@ def read_lammps_data(path: str | Path, style: str | None = None) -> Samples:
         numbers, types, positions = _atoms(sections["Atoms"], style, box)
         bonds = _bonds(sections.get("Bonds", []), numbers)
     except KeyError as error:
-        raise DataFileError(f"{path}: there is no {error.args[0]} in it, or no such particle.") from error
+        raise DataFileError(f"{path}: there is no {error.args[0]} for the box or the atoms in it.") from error
     except (ValueError, IndexError) as error:
-        raise DataFileError(f"{path}: a line cannot be read ({error}); the atom style is taken as {style}.") from error
+        raise DataFileError(f"{path}: {error}; the atom style is taken as {style}.") from error
     expected = int(header.get("atoms", ["0"])[0])
     if len(numbers) != expected:
         raise DataFileError(f"{path}: says {expected} atoms and lists {len(numbers)}: the file is cut short.")
-    if not bool(positions.isfinite().all()) or not bool(torch.linalg.det(box) > 0.0):
-        raise DataFileError(f"{path}: coordinates or box are not finite, or the box has no volume.")
-    return Samples(whole_molecules(positions - low, box, bonds)[None], box[None], bonds, types)
+    expected = int(header.get("bonds", ["0"])[0])
+    if len(bonds) != expected:
+        raise DataFileError(f"{path}: says {expected} bonds and lists {len(bonds)}: the file is cut short.")
+    try:
+        Samples(positions[None], box[None], bonds, types)
+        return Samples(whole_molecules(positions - low, box, bonds)[None], box[None], bonds, types)
+    except ValueError as error:
+        raise DataFileError(f"{path}: {error}") from error
 
 
 def _split(lines: list[str]) -> tuple[dict[str, list[str]], dict[str, list[list[str]]], dict[str, str]]:
@@ -83,6 +88,8 @@ def _atoms(rows: list[list[str]], style: str, box: Tensor) -> tuple[dict[int, in
     kind, place = COLUMNS[style]
     rows = sorted(rows, key=lambda row: int(row[0]))
     numbers = {int(row[0]): index for index, row in enumerate(rows)}
+    if len(numbers) < len(rows):
+        raise ValueError("two particles have the same number")
     types = torch.tensor([int(row[kind]) - 1 for row in rows])
     positions = torch.tensor([[float(word) for word in row[place : place + 3]] for row in rows], dtype=torch.float64)
     images = [[int(word) for word in row[place + 3 : place + 6]] or [0, 0, 0] for row in rows]
@@ -90,5 +97,8 @@ def _atoms(rows: list[list[str]], style: str, box: Tensor) -> tuple[dict[int, in
 
 
 def _bonds(rows: list[list[str]], numbers: dict[int, int]) -> Tensor:
+    lost = {int(word) for row in rows for word in row[2:4]} - set(numbers)
+    if lost:
+        raise ValueError(f"bonds join particle {min(lost)}, which is not there")
     found = [(numbers[int(row[2])], numbers[int(row[3])]) for row in rows]
     return torch.tensor(found, dtype=torch.int64).reshape(-1, 2)

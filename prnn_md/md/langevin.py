@@ -10,6 +10,7 @@ from torch import Tensor
 from prnn_md.cell import Number, State, time_steps
 from prnn_md.md.batched.langevin import BatchedLangevin
 from prnn_md.md.batched.noise import keys_of, normals
+from prnn_md.md.batched.replay import replayed
 from prnn_md.md.failure import CONVERGED
 from prnn_md.md.force_field import ForceField
 from prnn_md.md.kernels.langevin import Bath
@@ -103,7 +104,8 @@ class LangevinCell(MDCell):
         half = 0.5 * self.equilibration * torch.ones(self.count, 2, dtype=torch.float64)
         strains, bath = self.sample_box.new_zeros(self.count, 2, 6), self.bath
         self.bath = bath._replace(window=1.0)
-        stresses, state = self._follow(strains, half.to(strains), self.initial_state((self.count,)))
+        with self.at_rest():
+            stresses, state = self._follow(strains, half.to(strains), self.initial_state((self.count,)))
         self.bath = bath
         self.residual_stress = stresses[:, 1]
         self.sample_positions, self.equilibrated_velocities = state.positions, state.velocities
@@ -132,32 +134,33 @@ class LangevinCell(MDCell):
 
     def forward(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, State]:
         """Mean Biot stress (*batch, count, 6) over the end of an increment of length dt, and the new state."""
-        lengths = torch.as_tensor(dt, dtype=strain.dtype, device=strain.device).expand(strain.shape[:-1])
+        lengths = torch.as_tensor(dt, dtype=self.sample_box.dtype).to(self.sample_box).expand(strain.shape[:-1])
         stress, state = self._follow(strain.unsqueeze(-2), lengths.unsqueeze(-1), state)
         return stress.squeeze(-2), state
 
     def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Biot stresses (*batch, count, T+1, 6) along strains of the same shape, all cells in one fused call."""
         state = self.initial_state(strains.shape[:-2]) if state is None else state
-        return self._follow(strains, time_steps(times.to(strains)).expand(strains.shape[:-1]), state)
+        return self._follow(strains, time_steps(times.to(self.sample_box)), state)
 
     def _follow(self, strains: Tensor, lengths: Tensor, state: State) -> tuple[Tensor, State]:
         """Stresses and state along strains (*batch, count, T, 6), in increments of these lengths (*batch, count, T)."""
-        batch = self.checked_batch(strains.shape[:-2])
+        strains = self.checked_strains(strains)
+        lengths, batch = self.checked_lengths(lengths, strains), strains.shape[:-2]
         items, times = strains.reshape(-1, *strains.shape[-2:]), lengths.reshape(-1, lengths.shape[-1])
         before, failed = state.strain.reshape(-1, 6), state.failed.reshape(-1).clone()
         self._check_rest(torch.cat([before[:, None], items], 1), times)
-        steps = torch.ceil(times / self.timestep - 1e-9).long()
+        steps = torch.ceil(times / self.timestep - 1e-6).long()
         length = torch.where(steps > 0, times / steps.clamp(min=1), 0.0) * self.time_factor
         y, v = (tensor.reshape(len(items), -1, 3) for tensor in (state.positions, state.velocities))
         random = state.random.reshape(-1, 2).clone()
         work = self._kernels if self.compiled else self._batched
-        stresses, y, v = work(items, before, y, v, random, steps, length, failed)
+        stresses, y, v, done = work(items, before, y, v, random, steps, length, failed)
         last, filled = state.stress.reshape(-1, 6), []
         for t in range(items.shape[1]):  # no time, no news
             news = stresses[:, t] - self._residual(len(items))
             last = torch.where((steps[:, t] > 0)[:, None], news, last)
-            filled.append(torch.where(failed[:, None] & ~news.isfinite(), torch.nan, last))
+            filled.append(torch.where((t < done)[:, None], last, torch.nan))
         answer = torch.stack(filled, 1)
         new = {"positions": y, "velocities": v, "strain": items[:, -1], "stress": last, "random": random}
         shaped = {name: tensor.reshape(getattr(state, name).shape) for name, tensor in new.items()}
@@ -167,9 +170,7 @@ class LangevinCell(MDCell):
         return self.residual_stress[self.samples_of(items)]
 
     def _check_rest(self, strains: Tensor, times: Tensor) -> None:
-        """ValueError for times that go back, and for strains (I, T+1, 6) that change in no time (I, T)."""
-        if bool((times < 0.0).any()):
-            raise ValueError("The times of a path go back; they must not.")
+        """ValueError for strains (I, T+1, 6) that change in no time (I, T)."""
         jumps = strains.detach().diff(dim=1).abs().amax(-1) > 1e-12
         if bool((jumps & (times == 0.0)).any()):
             raise ValueError("The strain changes in no time: cells at a real strain rate need times that go on.")
@@ -177,8 +178,8 @@ class LangevinCell(MDCell):
     def _kernels(
         self, strains: Tensor, before: Tensor, y: Tensor, v: Tensor, random: Tensor, steps: Tensor, length: Tensor,
         failed: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-        result: tuple[Tensor, Tensor, Tensor] = _Rollout.apply(  # type: ignore[no-untyped-call]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+        result: tuple[Tensor, Tensor, Tensor, Tensor] = _Rollout.apply(  # type: ignore[no-untyped-call]
             strains, before, y, v, random, steps, length, failed, self
         )
         return result
@@ -186,37 +187,44 @@ class LangevinCell(MDCell):
     def _batched(
         self, strains: Tensor, before: Tensor, y: Tensor, v: Tensor, random: Tensor, steps: Tensor, length: Tensor,
         failed: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         if bool((steps != steps[:1]).any()) or bool((length != length[:1]).any()):
             raise ValueError("backend=torch takes all cells through the same times; give all paths the same times.")
         engine = BatchedLangevin(self, self.bath, random, steps.sum(1))
-        stretch, stresses = stretch_of(before), []
-        status, done = torch.zeros_like(random[:, 0]), torch.full_like(random[:, 0], strains.shape[1])
+        stretch, taken, stresses = stretch_of(before), torch.zeros_like(random[:, 0]), []
+        status, done = torch.zeros_like(random[:, 0]), torch.where(failed, 0, strains.shape[1])
         for t in range(strains.shape[1]):
             after, going = stretch_of(strains[:, t]), ~failed & (status == CONVERGED)
             count, dt = int(steps[0, t]), float(length[0, t])
             if count:
-                stress, y, v, found = engine.increment(stretch, after, y, v, count, dt, going)
+                fixed = (taken, count, dt, going)
+                stress, y, v, found = replayed(
+                    engine.increment, (stretch, after, y, v), self.trained_parameters, *fixed
+                )
+                taken = taken + count
                 status = torch.where(going, found, status)
                 done = torch.where(going & (found != CONVERGED), t, done)
-                stress = torch.where((status == CONVERGED)[:, None, None], stress, torch.nan)
+                stress = torch.where((~failed & (status == CONVERGED))[:, None, None], stress, torch.nan)
             else:
                 stress = torch.full_like(after, torch.nan)
             stresses.append(self.stress_factor * to_mandel(stress))
             stretch = after
         random[:, 1] += torch.where(failed, 0, steps.sum(1))
         failed |= self.note_failures(status, done)
-        return torch.stack(stresses, 1), y, v
+        return torch.stack(stresses, 1), y, v, done
 
 
 class _Rollout(torch.autograd.Function):
-    """Stresses (I, T, 6) and last y and v (I, N, 3) by kernels, one core an item; updates random, failed in place."""
+    """Stresses (I, T, 6), last y and v (I, N, 3) and the increments done (I,) by kernels, one core an item.
+
+    Updates `random` and `failed` in place.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, strains: Tensor, before: Tensor, y: Tensor, v: Tensor, random: Tensor, steps: Tensor, length: Tensor,
         failed: Tensor, cell: LangevinCell,
-    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         y, v = y.detach().clone(), v.detach().clone()
         first, path = as_numpy(stretch_of(before)), as_numpy(stretch_of(strains))
         items, increments = strains.shape[:2]
@@ -250,36 +258,38 @@ class _Rollout(torch.autograd.Function):
                 stresses[k, reached:] = np.nan
         failed |= cell.note_failures(status, done)
         ctx.cell, ctx.arrays, ctx.kept = cell, (first, path, count, dt, box, field), (kept_y, kept_v)
-        ctx.valid, ctx.random = ~failed, as_numpy(random.clone())
-        return cell.stress_factor * to_mandel(torch.from_numpy(stresses)), y, v
+        ctx.reached, ctx.random = done, as_numpy(random.clone())
+        ctx.mark_non_differentiable(done)
+        return cell.stress_factor * to_mandel(torch.from_numpy(stresses)), y, v, done
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, by_stress: Tensor, by_y: Tensor, by_v: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, by_stress: Tensor, by_y: Tensor, by_v: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         cell, (first, path, count, dt, box, field), (kept_y, kept_v) = ctx.cell, ctx.arrays, ctx.kept
         gradients = as_numpy(cell.stress_factor * from_mandel(by_stress))
         by_y, by_v = by_y.detach().clone().contiguous(), by_v.detach().clone().contiguous()
-        by_y[~ctx.valid], by_v[~ctx.valid] = 0.0, 0.0
+        stopped = ctx.reached < path.shape[1]
+        by_y[stopped], by_v[stopped] = 0.0, 0.0
         by_strain = np.zeros((len(path), path.shape[1] + 1, 3, 3))
         arguments = (
             (
-                kept_y[k],
-                kept_v[k],
+                kept_y[k, :end],
+                kept_v[k, :end],
                 ctx.random[k, 0],
                 ctx.random[k, 1],
                 box[k % cell.count],
                 field,
                 cell.bath,
                 first[k],
-                path[k],
-                count[k],
-                dt[k],
-                gradients[k],
-                by_strain[k],
+                path[k, :end],
+                count[k, :end],
+                dt[k, :end],
+                gradients[k, :end],
+                by_strain[k, : end + 1],
                 by_y[k].numpy(),
                 by_v[k].numpy(),
             )
-            for k in ctx.valid.nonzero().flatten().tolist()
+            for k, end in enumerate(ctx.reached.tolist())
         )
         list(cell.side_by_side(kernel_adjoint, arguments))
         found = to_mandel(torch.from_numpy(by_strain))

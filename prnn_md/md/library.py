@@ -55,8 +55,8 @@ def load_library(name: str | Path) -> tuple[Samples, dict[str, Any]]:
             provenance = json.loads(file.attrs["provenance"])
             checksum = str(file.attrs["checksum"])
             names = ("positions", "box", "bonds") + (("types",) if version > 1 else ())
-            arrays = {name: np.asarray(file[name]) for name in names}
-    except (OSError, KeyError, ValueError) as error:
+            arrays = {name: file[name][()] for name in names}
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise LibraryError(f"{path} is not a readable cell library ({error}): fetch or build it again.") from error
     if version > SCHEMA_VERSION:
         raise LibraryError(
@@ -64,7 +64,10 @@ def load_library(name: str | Path) -> tuple[Samples, dict[str, Any]]:
         )
     if checksum != _checksum(arrays):
         raise LibraryError(f"{path} is damaged (its checksum does not match): fetch or build it again.")
-    return Samples(*(torch.from_numpy(arrays[name]) for name in names)), provenance
+    try:
+        return Samples(*(torch.from_numpy(arrays[name]) for name in names)), provenance
+    except ValueError as error:
+        raise LibraryError(f"{path} holds no samples ({error}): fetch or build it again.") from error
 
 
 def _arrays(samples: Samples) -> dict[str, np.ndarray]:

@@ -37,7 +37,7 @@ class OverdampedCell(MDCell):
         self,
         samples: Samples,
         force_field: ForceField,
-        friction: float = 1.0,
+        friction: float = 5.0,
         steps: int = 20,
         threads: int | None = None,
         on_failure: OnFailure = "raise",
@@ -46,7 +46,7 @@ class OverdampedCell(MDCell):
         parameters: Parameters | None = None,
     ) -> None:
         super().__init__(samples, force_field, backend, trainable, parameters, threads, on_failure)
-        if friction <= 0.0 or steps < 1:
+        if not friction > 0.0 or steps < 1:
             raise ValueError(f"friction must be positive and steps at least 1, got {friction} and {steps}.")
         self.friction, self.steps = friction, steps
         self.register_buffer("residual_stress", self.sample_box.new_zeros(self.count, 6), persistent=False)
@@ -61,18 +61,19 @@ class OverdampedCell(MDCell):
 
     def forward(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, State]:
         """Biot stress (*batch, count, 6) and new state after an increment of length dt."""
-        lengths = torch.as_tensor(dt, dtype=strain.dtype, device=strain.device).expand(strain.shape[:-1])
+        lengths = torch.as_tensor(dt, dtype=self.sample_box.dtype).to(self.sample_box).expand(strain.shape[:-1])
         stress, state = self._follow(strain.unsqueeze(-2), lengths.unsqueeze(-1), state)
         return stress.squeeze(-2), state
 
     def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Biot stresses (*batch, count, T+1, 6) along strains of the same shape, all cells in one fused call."""
         state = self.initial_state(strains.shape[:-2]) if state is None else state
-        return self._follow(strains, time_steps(times.to(strains)).expand(strains.shape[:-1]), state)
+        return self._follow(strains, time_steps(times.to(self.sample_box)), state)
 
     def _follow(self, strains: Tensor, lengths: Tensor, state: State) -> tuple[Tensor, State]:
         """Stresses and state along strains (*batch, count, T, 6), in increments of these lengths (*batch, count, T)."""
-        batch = self.checked_batch(strains.shape[:-2])
+        strains = self.checked_strains(strains)
+        lengths, batch = self.checked_lengths(lengths, strains), strains.shape[:-2]
         items = strains.reshape(-1, *strains.shape[-2:])
         y, failed = state.positions.reshape(len(items), -1, 3), state.failed.reshape(-1).clone()
         step = lengths.reshape(items.shape[:-1]) * (1.0 / (self.friction * self.steps))
@@ -96,7 +97,8 @@ class OverdampedCell(MDCell):
         """Biot stresses (count, 6) of the undeformed samples."""
         zero, failed = self.sample_box.new_zeros(self.count, 1, 6), torch.zeros(self.count, dtype=torch.bool)
         step = self.sample_box.new_zeros(self.count, 1)
-        return self._stresses(zero, self.sample_positions, step, failed.to(zero.device))[0].squeeze(-2)
+        with self.at_rest():
+            return self._stresses(zero, self.sample_positions, step, failed.to(zero.device))[0].squeeze(-2)
 
 
 class _Rollout(torch.autograd.Function):
@@ -124,7 +126,7 @@ class _Rollout(torch.autograd.Function):
                 stresses[k, count:] = np.nan
         failed |= cell.note_failures(status, done)
         ctx.cell, ctx.arrays, ctx.kept, ctx.field, ctx.parameters = cell, arrays, kept, field, parameters
-        ctx.valid = ~failed
+        ctx.reached = done
         return cell.stress_factor * to_mandel(torch.from_numpy(stresses)), y
 
     @staticmethod
@@ -133,27 +135,26 @@ class _Rollout(torch.autograd.Function):
         cell, (path, length, _, box) = ctx.cell, ctx.arrays
         gradients = as_numpy(cell.stress_factor * from_mandel(by_stress))
         by_y, by_strain = by_y.detach().clone().contiguous(), np.zeros(path.shape)
-        by_y[~ctx.valid] = 0.0
+        by_y[ctx.reached < path.shape[1]] = 0.0
         steps, (particles, three) = cell.steps + 1, ctx.kept.shape[2:]
         record = path.shape[1] if ctx.parameters else 0
         places = np.zeros((len(path), record, steps, particles, three))
         weights = np.zeros_like(places)
-        work = ctx.valid.nonzero().flatten().tolist()
         arguments = (
             (
-                ctx.kept[k],
+                ctx.kept[k, :end],
                 box[k % cell.count],
                 ctx.field,
-                path[k],
-                length[k],
+                path[k, :end],
+                length[k, :end],
                 cell.steps,
-                gradients[k],
-                by_strain[k],
+                gradients[k, :end],
+                by_strain[k, :end],
                 by_y[k].numpy(),
-                places[k],
-                weights[k],
+                places[k, :end],
+                weights[k, :end],
             )
-            for k in work
+            for k, end in enumerate(ctx.reached.tolist())
         )
         list(cell.side_by_side(kernel_adjoint, arguments))
         found = _of_parameters(ctx, gradients, places, weights) if ctx.parameters else []
@@ -165,12 +166,12 @@ def _of_parameters(ctx: Any, gradients: np.ndarray, places: np.ndarray, weights:
     cell, (path, length, _, box) = ctx.cell, ctx.arrays
     fixed = (cell.force_field, list(ctx.parameters), cell.types)
     totals = [torch.zeros_like(parameter) for parameter in ctx.parameters]
-    for k in ctx.valid.nonzero().flatten().tolist():
-        box0, stretches = torch.from_numpy(box[k % cell.count]), torch.from_numpy(path[k])
-        boxes, x, moves = stretches @ box0, torch.from_numpy(places[k]), torch.from_numpy(-weights[k])
-        moving, steps = torch.from_numpy(length[k]) > 0.0, cell.steps
+    for k, end in enumerate(ctx.reached.tolist()):
+        box0, stretches = torch.from_numpy(box[k % cell.count]), torch.from_numpy(path[k, :end])
+        boxes, x, moves = stretches @ box0, torch.from_numpy(places[k, :end]), torch.from_numpy(-weights[k, :end])
+        moving, steps = torch.from_numpy(length[k, :end]) > 0.0, cell.steps
         ends = x[torch.arange(len(x)), torch.where(moving, steps, 0)]
-        g = torch.from_numpy(gradients[k])
+        g = torch.from_numpy(gradients[k, :end])
         carried = 0.5 * (g + g.mT) / torch.linalg.det(box0).abs() @ torch.linalg.inv(stretches)
         passed, pushed = x[moving, :steps].flatten(0, 1), moves[moving, :steps].flatten(0, 1)
         still = boxes[moving].repeat_interleave(steps, 0)

@@ -34,6 +34,8 @@ class LennardJones(nn.Module):
         self.shifted = shifted
         self.register_buffer("kinds", kinds)
         for name, table in (("epsilon", epsilon), ("sigma", sigma), ("inner", inner), ("outer", outer)):
+            if not bool(table.isfinite().all()):
+                raise ValueError(f"{name} must be finite, got {table.tolist()}.")
             if table.shape != (types, types) or not torch.equal(table, table.mT):
                 raise ValueError(f"{name} must be a symmetric table of {types} by {types} types, got {table.tolist()}.")
             self.register_buffer(name, table[upper[0], upper[1]].double())

@@ -181,8 +181,9 @@ def relax_stress(samples: Samples, force_field: ForceField, tolerance: float = 1
         force_tolerance = 1e-10 if exact else 1e-4
         try:
             cell = AQSCell(samples, force_field, force_tolerance=force_tolerance, max_evaluations=1_000_000)
-        except CellFailure as error:
-            raise QuenchFailure(f"A sample's stress did not relax to zero: {error.reason}, or another seed.") from error
+        except (CellFailure, ValueError) as error:  # the latter for a box that became too small
+            reason = error.reason if isinstance(error, CellFailure) else str(error).removesuffix(".")
+            raise QuenchFailure(f"A sample's stress did not relax to zero: {reason}, or another seed.") from error
         samples = samples.moved(cell.sample_positions, samples.box)
         scale = 1.0 if cell.stress_factor == 1.0 else 1000.0
         stress = cell.residual_stress / scale

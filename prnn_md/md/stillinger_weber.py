@@ -44,7 +44,7 @@ class StillingerWeber(nn.Module):
 
     @property
     def cutoff(self) -> float:
-        return self.constants.a * float(self.sigma.max())
+        return self.constants.a * float(self.sigma.detach().max())
 
     def forward(self, positions: Tensor, box: Tensor, types: Tensor, neighbours: Neighbours) -> Tensor:
         """Energies (cells,)."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prnn_md.md.batched.listed import Listed, small_boxes
+from prnn_md.md.batched.listed import Listed, strain_faults, unless
 from prnn_md.md.batched.minimise import conjugate_gradients, minimise
 from prnn_md.md.energy import virial
 from prnn_md.md.failure import CONVERGED, NOT_FINITE
@@ -41,12 +41,14 @@ class BatchedAQS:
         status = torch.zeros(items, dtype=torch.int64, device=y.device)
         done = torch.full_like(status, increments)
         for t in range(increments):
-            box, going = stretches[:, t] @ box0, work & (status == CONVERGED)
-            status = torch.where(going, small_boxes(cell.force_field, box), status)
-            listed = Listed(cell.force_field, cell.types, y @ stretches[:, t].mT, box, SKIN)
+            going = work & (status == CONVERGED)
+            status = torch.where(going, strain_faults(cell.force_field, stretches[:, t], box0), status)
+            stretch = unless(~going | (status != CONVERGED), stretches[:, t])
+            box = stretch @ box0
+            listed = Listed(cell.force_field, cell.types, y @ stretch.mT, box, SKIN)
             x, found = minimise(listed, listed.listed_at, going & (status == 0), self.minimiser, *self.limits)
             status = torch.where(going & (status == CONVERGED), found, status)
-            back = torch.linalg.inv(stretches[:, t])
+            back = torch.linalg.inv(stretch)
             nominal = virial(cell.force_field, x, box, cell.types, listed.neighbours).detach() @ back
             stress = 0.5 * (nominal + nominal.mT) / torch.linalg.det(box0).abs()[:, None, None]
             lost = ~stress.isfinite().all(-1).all(-1)
@@ -84,7 +86,7 @@ class BatchedAQS:
     def tangents(self, y: Tensor, stretches: Tensor, work: Tensor) -> Tensor:
         """See `CompiledAQS.tangents`."""
         items, particles = y.shape[:2]
-        box0 = self.cell.sample_box[self.cell.samples_of(items)]
+        box0, stretches = self.cell.sample_box[self.cell.samples_of(items)], unless(~work, stretches)
         branch = self._branch(y @ stretches.mT, stretches, box0)
         columns = torch.eye(3 * particles, dtype=y.dtype, device=y.device).reshape(-1, 1, particles, 3)
         hessian = torch.stack(

@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor
 
+from prnn_md.md.bonded_energy import FENEBonds
 from prnn_md.md.energy import energy_and_forces
-from prnn_md.md.failure import BROKEN_BOND, CONVERGED, NOT_FINITE, SMALL_BOX
+from prnn_md.md.failure import BAD_STRAIN, BROKEN_BOND, CONVERGED, NOT_FINITE, SMALL_BOX
 from prnn_md.md.force_field import ForceField
+from prnn_md.md.kernels.neighbours import NARROWEST
 from prnn_md.mechanics import face_widths
 
 
@@ -35,15 +37,25 @@ class Listed:
         self.renew(x)
         return energy_and_forces(self.force_field, x, self.box, self.types, self.neighbours)
 
+    def faults(self, x: Tensor, energies: Tensor, forces: Tensor) -> Tensor:
+        """BROKEN_BOND where a bond is, NOT_FINITE where energies (I,) or forces are not finite for another reason."""
+        finite = energies.isfinite() & forces.isfinite().all(-1).all(-1)
+        bonds, broken = dict(self.force_field.terms.items()).get("bonds"), torch.zeros_like(finite)
+        if isinstance(bonds, FENEBonds):
+            broken = bonds.broken(x).any(-1)
+        return torch.where(finite, CONVERGED, torch.where(broken, BROKEN_BOND, NOT_FINITE))
 
-def small_boxes(force_field: ForceField, box: Tensor) -> Tensor:
-    """SMALL_BOX for boxes (I, 3, 3) in which a pair could meet through several images although it may not, else 0."""
-    narrow = ~(face_widths(box).amin(-1) >= 2.0 * force_field.cutoff)
-    return torch.where(narrow & (not force_field.several_images), SMALL_BOX, CONVERGED)
+
+def strain_faults(force_field: ForceField, stretch: Tensor, box0: Tensor) -> Tensor:
+    """BAD_STRAIN or SMALL_BOX for stretches (I, 3, 3) that cells with boxes (I, 3, 3) cannot follow, else CONVERGED."""
+    minor = stretch[:, 0, 0] * stretch[:, 1, 1] - stretch[:, 0, 1] * stretch[:, 1, 0]
+    positive = (stretch[:, 0, 0] > 0.0) & (minor > 0.0) & (torch.linalg.det(stretch) > 0.0)
+    good = positive & stretch.isfinite().all(-1).all(-1)
+    least = (NARROWEST if force_field.several_images else 2.0) * force_field.cutoff
+    wide = face_widths(unless(~good, stretch) @ box0).amin(-1) >= least
+    return torch.where(good, torch.where(wide, CONVERGED, SMALL_BOX), BAD_STRAIN)
 
 
-def faults(energies: Tensor, forces: Tensor) -> Tensor:
-    """BROKEN_BOND where the energy (I,) is infinite, NOT_FINITE where anything else is not finite, else 0."""
-    finite = energies.isfinite() & forces.isfinite().all(-1).all(-1)
-    broken = torch.where(energies == torch.inf, BROKEN_BOND, NOT_FINITE)
-    return torch.where(finite, CONVERGED, broken)
+def unless(bad: Tensor, stretch: Tensor) -> Tensor:
+    """The stretches (I, 3, 3), but none where they are `bad` (I,)."""
+    return torch.where(bad[:, None, None], torch.eye(3).to(stretch), stretch)

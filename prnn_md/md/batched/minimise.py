@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from prnn_md.md.batched.listed import Listed, faults
+from prnn_md.md.batched.listed import Listed
 from prnn_md.md.failure import CONVERGED, NOT_CONVERGED
 
 FORCING = 0.05  # a Newton step is solved to this part of the force, or less where forces are smaller
@@ -36,7 +36,7 @@ def by_fire(
     dt, mixing = (torch.full_like(x[:, :1, :1], number) for number in (FIRE_STEP, FIRE_MIXING))
     downhill = torch.zeros_like(dt)
     for _ in range(max_evaluations):
-        status = judged(status, energies, forces, tolerance)
+        status = judged(listed, x, status, energies, forces, tolerance)
         active = status == WORKING
         if not bool(active.any()):
             break
@@ -51,7 +51,7 @@ def by_fire(
         v = v * (max_move / (dt * largest(v))).clamp(max=1.0)
         x = torch.where(active[:, None, None], x + step + dt * v, x)
         energies, forces = listed.energy_and_forces(x)
-    return x, judged(status, energies, forces, tolerance)
+    return x, judged(listed, x, status, energies, forces, tolerance)
 
 
 def by_newton(
@@ -61,7 +61,7 @@ def by_newton(
     energies, forces = listed.energy_and_forces(x)
     evaluations = 1
     while evaluations < max_evaluations:
-        status = judged(status, energies, forces, tolerance)
+        status = judged(listed, x, status, energies, forces, tolerance)
         active = status == WORKING
         if not bool(active.any()):
             break
@@ -89,7 +89,7 @@ def by_newton(
             stuck = pending & ~(length * largest(step) >= 1e-14)
             status = torch.where(stuck[:, 0, 0], NOT_CONVERGED, status)
             pending = pending & ~stuck
-    return x, judged(status, energies, forces, tolerance)
+    return x, judged(listed, x, status, energies, forces, tolerance)
 
 
 def hessian(listed: Listed, x: Tensor) -> Callable[[Tensor], Tensor]:
@@ -128,9 +128,9 @@ def conjugate_gradients(
     return v - v.mean(1, keepdim=True), used
 
 
-def judged(status: Tensor, energies: Tensor, forces: Tensor, tolerance: float) -> Tensor:
+def judged(listed: Listed, x: Tensor, status: Tensor, energies: Tensor, forces: Tensor, tolerance: float) -> Tensor:
     """The status of items that were working: a fault, converged, or still working."""
-    fault = faults(energies, forces)
+    fault = listed.faults(x, energies, forces)
     now = torch.where(rms_of(forces).flatten() <= tolerance, CONVERGED, WORKING)
     return torch.where(status == WORKING, torch.where(fault != CONVERGED, fault, now), status)
 

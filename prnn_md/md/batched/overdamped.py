@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from prnn_md.md.batched.listed import Listed, faults, small_boxes
-from prnn_md.md.failure import CONVERGED, UNSTABLE
+from prnn_md.md.batched.listed import Listed, strain_faults, unless
+from prnn_md.md.batched.replay import replayed
+from prnn_md.md.failure import CONVERGED, NOT_FINITE, UNSTABLE
 from prnn_md.md.md_cell import MDCell
 
 SKIN = 0.2
@@ -23,12 +23,14 @@ def rollout(
     done, stresses = torch.full_like(status, stretches.shape[1]), []
     for t in range(stretches.shape[1]):
         going = work & (status == CONVERGED)
-        narrow = small_boxes(cell.force_field, stretches[:, t].detach() @ box0)
-        fixed = (cell, box0, steps, going & (narrow == CONVERGED))
-        stress, y, found = checkpoint(  # forgets the steps, and takes them again in the reverse pass
-            _increment, stretches[:, t], y, lengths[:, t], *fixed, use_reentrant=False
-        )
-        status = torch.where(going, torch.where(narrow != CONVERGED, narrow, found), status)
+        fault = strain_faults(cell.force_field, stretches[:, t].detach(), box0)
+        able = going & (fault == CONVERGED)
+        fixed = (lengths[:, t], cell, box0, steps, able)
+        stretch = unless(~able, stretches[:, t])
+        stress, y, found = replayed(_increment, (stretch, y), cell.trained_parameters, *fixed)
+        lost = ~stress.detach().isfinite().all(-1).all(-1) & (found == CONVERGED)
+        found = torch.where(lost, NOT_FINITE, found)
+        status = torch.where(going, torch.where(able, found, fault), status)
         done = torch.where(going & (status != CONVERGED), t, done)
         good = (going & (status == CONVERGED))[:, None, None]
         stresses.append(torch.where(good, stress, torch.nan))
@@ -51,7 +53,7 @@ def _increment(
             place = x if x.requires_grad else x.detach().requires_grad_(True)
             energies = listed.energy(place)
             (slope,) = torch.autograd.grad(energies.sum(), place, create_graph=graph)
-        fault = faults(energies.detach(), slope.detach())
+        fault = listed.faults(x, energies.detach(), slope.detach())
         fault = torch.where((fault != CONVERGED) & torch.tensor(step > 0, device=y.device), UNSTABLE, fault)
         fault = torch.where((fault == CONVERGED) & (energies > previous + 1e-9 * previous.abs()), UNSTABLE, fault)
         status = torch.where(work & (status == CONVERGED), fault, status)

@@ -13,12 +13,12 @@ direction G moves the term's ends apart by G d0, pulls on them with K G d0, and 
 import numpy as np
 from numba import njit
 
-from prnn_md.md.failure import CONVERGED, NOT_FINITE, SMALL_BOX
+from prnn_md.md.failure import CONVERGED, NOT_FINITE
 from prnn_md.md.kernels.arrays import carry, determinant, inverse, padded, product
 from prnn_md.md.kernels.chains import add_leg_pulls, add_outer, dot, fill_legs, stiffness_times
 from prnn_md.md.kernels.compiled import FAST
 from prnn_md.md.kernels.minimiser import FIRE, minimise_by_fire, minimise_by_newton
-from prnn_md.md.kernels.neighbours import box_is_too_small, find_terms
+from prnn_md.md.kernels.neighbours import find_terms, strain_fault
 from prnn_md.md.kernels.potential import virial
 from prnn_md.md.kernels.stiffness import SOLVED, solve, stiffness
 
@@ -35,8 +35,9 @@ def rollout(y, box0, p, stretches, minimiser, tolerance, max_evaluations, max_mo
     x = np.zeros((y.shape[0], 4))
     for t in range(stretches.shape[0]):
         box = product(stretches[t], box0)
-        if box_is_too_small(box, p):
-            return SMALL_BOX, t, evaluations
+        fault = strain_fault(stretches[t], box0, p)
+        if fault != CONVERGED:
+            return fault, t, evaluations
         carry(y, stretches[t], x)
         if minimiser == FIRE:
             status, used, terms = minimise_by_fire(x, box, p, *limits)

@@ -13,11 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from prnn_md.md.failure import BROKEN_BOND, CONVERGED, SMALL_BOX, UNSTABLE
+from prnn_md.md.failure import BROKEN_BOND, CONVERGED, NOT_FINITE, UNSTABLE
 from prnn_md.md.kernels.aqs import biot_from_virial
 from prnn_md.md.kernels.arrays import carry, combine, copy, inner, inverse, largest_move, product
 from prnn_md.md.kernels.compiled import FAST
-from prnn_md.md.kernels.neighbours import box_is_too_small, face_width, find_terms
+from prnn_md.md.kernels.minimiser import bond_is_broken
+from prnn_md.md.kernels.neighbours import face_width, find_terms, strain_fault
 from prnn_md.md.kernels.noise import fill_normals, key_of
 from prnn_md.md.kernels.potential import energy_and_forces, virial
 from prnn_md.md.kernels.response import biot_adjoint, carry_adjoint, force_adjoint, virial_adjoint
@@ -90,7 +91,8 @@ def increment(x, v, box0, p, bath, first, last, steps, dt, key, counter, mean, p
     stretch, box, back = first.copy(), product(first, box0), inverse(first)
     noise, forces, stress = np.zeros_like(x), np.zeros_like(x), np.empty((3, 3))
     terms = find_terms(x, box, p, p.cutoff + bath.skin)
-    energy_and_forces(x, terms, p, forces)
+    if not np.isfinite(energy_and_forces(x, terms, p, forces)):
+        return BROKEN_BOND if bond_is_broken(x, p) else NOT_FINITE
     listed_at = x.copy()
     measured, strained = measured_steps(bath, steps), 0.0
     mean[:] = 0.0
@@ -108,8 +110,9 @@ def increment(x, v, box0, p, bath, first, last, steps, dt, key, counter, mean, p
         carry(listed_at, matrix, listed_at)
         box = product(stretch, box0)
         scale_shifts(terms.shifts, matrix)
-        if box_is_too_small(box, p):
-            return SMALL_BOX
+        fault = strain_fault(stretch, box0, p)
+        if fault != CONVERGED:
+            return fault
         furthest = largest_move(x, listed_at)
         if not furthest < 0.5 * face_width(box) + 1e3 * bath.skin:
             return UNSTABLE
@@ -118,8 +121,8 @@ def increment(x, v, box0, p, bath, first, last, steps, dt, key, counter, mean, p
             terms = find_terms(x, box, p, p.cutoff + bath.skin)
             copy(x, listed_at)
             strained = 0.0
-        if energy_and_forces(x, terms, p, forces) == np.inf:
-            return BROKEN_BOND
+        if not np.isfinite(energy_and_forces(x, terms, p, forces)):
+            return BROKEN_BOND if bond_is_broken(x, p) else UNSTABLE
         kick(v, forces, p, 0.5 * dt)
         if step >= steps - measured:
             tensor = virial(x, terms, p)
@@ -166,6 +169,9 @@ def rollout(y, v, random, box0, p, bath, before, stretches, steps, times, stress
             kept_y[t] = y
             kept_v[t] = v
         if steps[t] > 0:
+            fault = strain_fault(stretches[t], box0, p)
+            if fault != CONVERGED:
+                return fault, t
             carry(y, first, x)
             for i in range(v.shape[0]):
                 for a in range(3):
@@ -260,7 +266,6 @@ def rollout_adjoint(
                         for b in range(3):
                             pull += by_tensor[a, b] * speeds[step, i, b]
                         by_speed[i, a] -= 2.0 * p.masses[i] * pull
-            clipped(by_x, bath.clip)
             clipped(by_speed, bath.clip)
             # second kick, at the new positions
             for i in range(n):
@@ -268,6 +273,7 @@ def rollout_adjoint(
                     weight[i, a] = 0.5 * dt / p.masses[i] * by_speed[i, a]
             force_adjoint(weight, k, p, scratch, by_x, box_gradient)
             add_box_gradient(box_gradient, now, by_now)
+            clipped(by_x, bath.clip)
             # positions before the deformation
             carry(places[step], product(earlier, inverse(now)), x)
             carry_adjoint(x, by_x, now, earlier, by_now, by_earlier)

@@ -5,8 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from prnn_md.md.kernels.arrays import inverse, longest_row, padded
+from prnn_md.md.failure import BAD_STRAIN, CONVERGED, SMALL_BOX
+from prnn_md.md.kernels.arrays import determinant, inverse, longest_row, padded, product
 from prnn_md.md.kernels.compiled import FAST
+
+NARROWEST = 0.25  # width of the narrowest box where pairs may meet through several images, in units of the cutoff
 
 
 class Terms(NamedTuple):
@@ -36,8 +39,17 @@ def face_width(box):
 
 @njit(**FAST)
 def box_is_too_small(box, p):
-    """Whether a pair could meet through more than one image, although the force field does not allow it."""
-    return not p.several_images and not face_width(box) >= 2.0 * p.cutoff
+    """Whether a pair could meet through more images than the force field allows, one or a few hundred."""
+    return not face_width(box) >= (NARROWEST if p.several_images else 2.0) * p.cutoff
+
+
+@njit(**FAST)
+def strain_fault(stretch, box0, p):
+    """BAD_STRAIN or SMALL_BOX for a stretch (3, 3) that a cell cannot follow, else CONVERGED."""
+    minor = stretch[0, 0] * stretch[1, 1] - stretch[0, 1] * stretch[1, 0]
+    if not (stretch[0, 0] > 0.0 and minor > 0.0 and 0.0 < determinant(stretch) < np.inf):
+        return BAD_STRAIN
+    return SMALL_BOX if box_is_too_small(product(stretch, box0), p) else CONVERGED
 
 
 @njit(**FAST)

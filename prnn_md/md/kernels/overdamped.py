@@ -7,12 +7,13 @@ x <- x + h F(x) with h = dt/(k friction). The energy goes down in each, or the s
 import numpy as np
 from numba import njit
 
-from prnn_md.md.failure import BROKEN_BOND, CONVERGED, NOT_FINITE, SMALL_BOX, UNSTABLE
+from prnn_md.md.failure import BROKEN_BOND, CONVERGED, NOT_FINITE, UNSTABLE
 from prnn_md.md.kernels.aqs import biot_from_virial
 from prnn_md.md.kernels.arrays import carry, combine, copy, inverse, largest_move, product
 from prnn_md.md.kernels.chains import add_outer
 from prnn_md.md.kernels.compiled import FAST
-from prnn_md.md.kernels.neighbours import box_is_too_small, find_terms
+from prnn_md.md.kernels.minimiser import bond_is_broken
+from prnn_md.md.kernels.neighbours import find_terms, strain_fault
 from prnn_md.md.kernels.potential import energy_and_forces, virial
 from prnn_md.md.kernels.response import biot_adjoint, force_adjoint, virial_adjoint
 from prnn_md.md.kernels.stiffness import stiffness
@@ -37,8 +38,7 @@ def relax(x, box, p, steps, h, places):
             copy(x, listed_at)
         new_energy = energy_and_forces(x, terms, p, forces)
         if not np.isfinite(new_energy):
-            broken = new_energy == np.inf
-            return (UNSTABLE if step else (BROKEN_BOND if broken else NOT_FINITE)), terms
+            return (UNSTABLE if step else (BROKEN_BOND if bond_is_broken(x, p) else NOT_FINITE)), terms
         if new_energy > energy + 1e-9 * abs(energy):
             return UNSTABLE, terms
         energy = new_energy
@@ -61,8 +61,9 @@ def rollout(y, box0, p, stretches, lengths, steps, stresses, kept):
         if kept.shape[0]:
             kept[t] = y
         box = product(stretches[t], box0)
-        if box_is_too_small(box, p):
-            return SMALL_BOX, t
+        fault = strain_fault(stretches[t], box0, p)
+        if fault != CONVERGED:
+            return fault, t
         carry(y, stretches[t], x)
         status, terms = relax(x, box, p, steps if lengths[t] > 0.0 else 0, lengths[t], none)
         if status != CONVERGED:
