@@ -35,7 +35,7 @@ def read_lammps_data(path: str | Path, style: str | None = None) -> Samples:
     except KeyError as error:
         raise DataFileError(f"{path}: there is no {error.args[0]} for the box or the atoms in it.") from error
     except (ValueError, IndexError) as error:
-        raise DataFileError(f"{path}: {error}; the atom style is taken as {style}.") from error
+        raise DataFileError(f"{path}: a line cannot be used ({error}); the atom style is taken as {style}.") from error
     expected = int(header.get("atoms", ["0"])[0])
     if len(numbers) != expected:
         raise DataFileError(f"{path}: says {expected} atoms and lists {len(numbers)}: the file is cut short.")

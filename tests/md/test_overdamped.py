@@ -29,7 +29,8 @@ BACKENDS = pytest.mark.parametrize("backend", ["kernel", "torch"])
 def polymer(count: int = 1, bending_stiffness: float = 0.0, **options: Any) -> OverdampedCell:
     """Cells of 80 beads; steps of 2.5e-4 are stable at friction 1."""
     samples = load_library("polymer_80_a")[0][:count]
-    return OverdampedCell(samples, polymer_force_field(samples, bending_stiffness), **{"steps": 4, **options})
+    options = {"friction": 1.0, "steps": 4, **options}
+    return OverdampedCell(samples, polymer_force_field(samples, bending_stiffness), **options)
 
 
 def disordered_argon(**options: Any) -> OverdampedCell:
