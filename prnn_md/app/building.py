@@ -14,10 +14,12 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ProgressBar
 from torch import Tensor
 
 from prnn_md.app.composition import PARTS, Config
+from prnn_md.app.fields import registered_targets
 from prnn_md.app.metrics_log import RunLogger
+from prnn_md.app.schema_models import EmbeddedCell
 from prnn_md.cell import Cell
 from prnn_md.data.datamodule import PathDataModule
-from prnn_md.md.polymer import shipped_or_own
+from prnn_md.md.polymer import LIBRARY_KEYS, library_file
 from prnn_md.training.callbacks import BestCheckpoint
 from prnn_md.training.module import SurrogateModule
 
@@ -56,7 +58,7 @@ def input_files(config: Config, data: PathDataModule) -> dict[str, str]:
     """SHA-256 of the files that a run reads, the dataset and the libraries of cells, by their place."""
     files = [Path(data.file)]
     for md in config.get("md", {}).values():
-        if "beads" in md and (library := shipped_or_own(md["library"], md["beads"])):
+        if "beads" in md and (library := library_file(**{name: md[name] for name in LIBRARY_KEYS})):
             files.append(library)
         files += [Path(md[key]) for key in ("data", "force_field") if key in md]
     return {str(file.resolve()): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
@@ -68,6 +70,7 @@ def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
     Raises ValueError where the two speak different units, or where the hardware is not for the cells.
     """
     _check_hardware(config)
+    _check_units(config, data)
     cell = build_cell(config)
     for what, ours, theirs in (
         ("unit of stress", cell.units.stress, data.units),
@@ -82,6 +85,18 @@ def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
 def bare_module(config: Config, cell: Cell, stress_scale: Tensor, source: str = "") -> SurrogateModule:
     """The module around a cell, ready to train on the `source` or to take the weights of a checkpoint."""
     return SurrogateModule(cell, build(config["optimizer"]), build(config["scheduler"]), stress_scale, source)
+
+
+def _check_units(config: Config, data: PathDataModule) -> None:
+    """Raises ValueError for MD cells that speak another unit than the data, before any of them is built."""
+    schemas = registered_targets(EmbeddedCell)
+    for name, node in config.get("md", {}).items():
+        unit = getattr(schemas[node["_target_"]], "stress_unit", data.units)
+        if unit != data.units:
+            raise ValueError(
+                f"The unit of stress of md.{name} is {unit}, that of the dataset {data.file} is {data.units}: "
+                "choose data of the same material, dataset.path=mine.h5."
+            )
 
 
 def _check_hardware(config: Config) -> None:

@@ -181,6 +181,7 @@ BackendName = Literal["auto", "kernel", "torch"]
 @dataclass(kw_only=True)
 class PolymerCells(EmbeddedCell):
     target: ClassVar[str] = "prnn_md.md.polymer.polymer_cells"
+    stress_unit: ClassVar[str] = "epsilon/sigma^3"
     library: str = key('set of cells, "a" or "b", or a file', "a")
     beads: int = key("beads of a cell", 160, low=1)
     count: int = key("cells", 32, low=1)
@@ -196,6 +197,7 @@ class PolymerCells(EmbeddedCell):
 @dataclass(kw_only=True)
 class GlassCells(EmbeddedCell):
     target: ClassVar[str] = "prnn_md.md.glass.glass_cells"
+    stress_unit: ClassVar[str] = "epsilon/sigma^3"
     library: Literal["a", "b"] = key("set of cells", "a")
     particles: int = key("particles of a cell", 300, low=1)
     count: int = key("cells", 16, low=1)
@@ -210,6 +212,7 @@ class GlassCells(EmbeddedCell):
 @dataclass(kw_only=True)
 class PolyethyleneCells(EmbeddedCell):
     target: ClassVar[str] = "prnn_md.md.polyethylene.polyethylene_cells"
+    stress_unit: ClassVar[str] = "MPa"
     library: Literal["a", "b"] = key("set of cells", "a")
     chains: int = key("chains of a cell", 16, low=1)
     chain_length: int = key("united atoms of a chain", 24, low=4)
@@ -225,6 +228,7 @@ class PolyethyleneCells(EmbeddedCell):
 @dataclass(kw_only=True)
 class ArgonCells(EmbeddedCell):
     target: ClassVar[str] = "prnn_md.md.crystals.argon_cells"
+    stress_unit: ClassVar[str] = "MPa"
     repeats: int = key("unit cells along each edge", 4, low=1)
     count: int = key("cells", 1, low=1)
     seed: int = key(SEED, 0, low=0)
@@ -237,6 +241,7 @@ class ArgonCells(EmbeddedCell):
 @dataclass(kw_only=True)
 class SiliconCells(EmbeddedCell):
     target: ClassVar[str] = "prnn_md.md.crystals.silicon_cells"
+    stress_unit: ClassVar[str] = "MPa"
     structure: Literal["crystal", "amorphous"] = key("what the cells are", "amorphous")
     repeats: int = key("unit cells along each edge", 2, low=1)
     count: int = key("cells", 8, low=1)

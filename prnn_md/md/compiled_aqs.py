@@ -8,7 +8,7 @@ from torch import Tensor
 from prnn_md.md.kernels.aqs import rollout, rollout_adjoint, stiffness_matrices
 from prnn_md.md.kernels.minimiser import FIRE, NEWTON
 from prnn_md.md.md_cell import MDCell, as_numpy
-from prnn_md.mechanics import from_mandel, stretch_of
+from prnn_md.mechanics import from_mandel
 
 MINIMISERS = {"newton": NEWTON, "fire": FIRE}
 
@@ -84,8 +84,3 @@ def _tangent(y: np.ndarray, stretch: np.ndarray, box: np.ndarray, field: object)
     nonaffine = scipy.linalg.lu_solve(scipy.linalg.lu_factor(hessian), coupling)
     tangent: np.ndarray = (born - coupling.T @ nonaffine) / abs(np.linalg.det(box))
     return tangent
-
-
-def symmetric_stretches(strains: Tensor) -> Tensor:
-    """Right stretches (..., 3, 3) of strains (..., 6), without a graph."""
-    return stretch_of(strains.detach()).contiguous()

@@ -18,6 +18,9 @@ PREFIXES = {"pairs": "", "three_body": "", "bonds": "bond_", "angles": "angle_",
 FIXED = ("inner", "outer", "kinds", "kind", "members", "period")
 """Numbers of a term that are no parameters."""
 
+POSITIVE = ("sigma", "bond_extent", "bond_length")
+"""Parameters that must be."""
+
 
 class ForceField(nn.Module):
     """The potential energy of N particles: the sum of `terms`, each of them an `Energy`.
@@ -48,6 +51,8 @@ class ForceField(nn.Module):
 
     def _check(self) -> None:
         """Raises ValueError for numbers that are no force field."""
+        if not len(self.terms):
+            raise ValueError("The force field has no terms: there is nothing that acts between particles.")
         if self.masses.dim() != 1 or not bool(((self.masses > 0.0) & self.masses.isfinite()).all()):
             raise ValueError(f"masses must be positive numbers, one of each particle, got {self.masses.tolist()}.")
         for name, term in self.terms.items():
@@ -55,11 +60,14 @@ class ForceField(nn.Module):
                 particles = len(self.masses)
                 check_members(f"{name} (there are {particles} masses)", term.members, particles, term.size)
         for name in self.parameter_names():
-            self._check_finite(name, self.value(name))
+            self._check_value(name, self.value(name).detach())
 
-    def _check_finite(self, name: str, value: Tensor) -> None:
-        if not bool(value.detach().isfinite().all()):
-            raise ValueError(f"{name} must be finite, got {value.tolist()}.")
+    @staticmethod
+    def _check_value(name: str, value: Tensor) -> None:
+        fine = value.isfinite() & (value > 0.0 if name in POSITIVE else value >= 0.0 if name == "epsilon" else True)
+        if not bool(fine.all()):
+            rule = "positive" if name in POSITIVE else "not negative" if name == "epsilon" else "finite"
+            raise ValueError(f"{name} must be {rule}, got {value.tolist()}.")
 
     @property
     def cutoff(self) -> float:
@@ -94,7 +102,7 @@ class ForceField(nn.Module):
         new = torch.as_tensor(value, dtype=old.dtype)
         if new.dim() and new.numel() != old.numel():
             raise ValueError(f"{name} has {old.numel()} entries, got {new.numel()}.")
-        self._check_finite(name, new)
+        self._check_value(name, new)
         with torch.no_grad():
             old.copy_(new.reshape(old.shape) if new.dim() else new)
 

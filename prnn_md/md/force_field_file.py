@@ -5,7 +5,8 @@ TorchMD's own sections are `atomtypes`, `masses`, `electrostatics`, `lj`, `bonds
     units: lj | kcal/mol-angstrom | eV-angstrom         default kcal/mol-angstrom, TorchMD's
     exclusions: [bonds, angles, 1-4]                    which pairs of a molecule have no pair energy
     switch: {inner: 1.2, outer: 1.5}                    taper of the pair energy, in units of sigma
-    cutoff: {inner: 10.0, outer: 12.0}                  the same in units of length, instead of `switch`
+    cutoff: {inner: 10.0, outer: 12.0}                  the same in units of length, instead of `switch`; where inner
+                                                        and outer are equal, `shifted: true` raises the energy to zero
     pairs: {"(A, B)": {epsilon: 1.5, sigma: 0.8}}       in place of the Lorentz-Berthelot rule
     fene: {"(B, B)": {k0: 30.0, r0: 1.5}}               bonds, instead of `bonds`
     bending: {k0: 1.0}                                  k (1 - cos a) between successive bonds
@@ -41,11 +42,15 @@ from prnn_md.mechanics import EV_ANGSTROM, KCAL_ANGSTROM, LJ
 
 UNITS = {"lj": LJ, "kcal/mol-angstrom": KCAL_ANGSTROM, "eV-angstrom": EV_ANGSTROM}
 EXCLUSIONS = ["bonds", "angles", "1-4"]
-COULOMB = 332.0637132991921  # kcal/mol angstrom per elementary charge squared, from SI constants as in TorchMD
+COULOMB = {  # energy times length per charge squared; in reduced units charges are what makes it one
+    LJ.stress: 1.0,
+    KCAL_ANGSTROM.stress: 332.0637132991921,  # from SI constants as in TorchMD
+    EV_ANGSTROM.stress: 14.399645478425668,
+}
 OWN_SECTIONS = (
     "units", "exclusions", "switch", "cutoff", "pairs", "fene", "bending", "reaction_field", "stillinger_weber"
 )  # fmt: skip
-TORCHMD_SECTIONS = ("atomtypes", "masses", "electrostatics", "lj", "bonds", "angles", "dihedrals", "impropers")
+TORCHMD_SECTIONS = ("atomtypes", "masses", "electrostatics", "lj", "bonds", "angles", "dihedrals")
 
 
 class ForceFieldError(ValueError):
@@ -80,7 +85,7 @@ def _sections(path: Path) -> dict[str, Any]:
     unknown = sorted(set(sections) - {*OWN_SECTIONS, *TORCHMD_SECTIONS})
     if unknown:
         allowed = ", ".join([*TORCHMD_SECTIONS, *OWN_SECTIONS])
-        raise ForceFieldError(f"{path}: unknown sections {', '.join(unknown)}. Allowed: {allowed}.")
+        raise ForceFieldError(f"{path}: there is no energy for the sections {', '.join(unknown)}. Allowed: {allowed}.")
     return sections
 
 
@@ -171,19 +176,16 @@ class _Reader:
                 i, j = (self._place_of(kind.strip()) for kind in place.strip("()").split(","))
                 epsilon[i, j] = epsilon[j, i] = _number(entry["epsilon"], "epsilon")
                 sigma[i, j] = sigma[j, i] = _number(entry["sigma"], "sigma")
-        if "switch" in self.sections:
-            with self.reading("switch"):
-                inner, outer = (_number(self.sections["switch"][name], name) for name in ("inner", "outer"))
-                return LennardJones(epsilon, sigma, inner * sigma, outer * sigma)
-        if "cutoff" not in self.sections:
+        if ("switch" in self.sections) == ("cutoff" in self.sections):
             raise ForceFieldError(
-                f"{self.path}: say where the pair energy ends, by a section 'cutoff' (in units of length) or 'switch' "
-                "(in units of sigma), such as cutoff: {inner: 10.0, outer: 12.0}."
+                f"{self.path}: say where the pair energy ends, by one section 'cutoff' (in units of length) or "
+                "'switch' (in units of sigma), such as cutoff: {inner: 10.0, outer: 12.0}."
             )
-        with self.reading("cutoff"):
-            inner, outer = (_number(self.sections["cutoff"][name], name) for name in ("inner", "outer"))
-            ones = torch.ones_like(sigma)
-            return LennardJones(epsilon, sigma, inner * ones, outer * ones)
+        section, unit = ("switch", sigma) if "switch" in self.sections else ("cutoff", torch.ones_like(sigma))
+        with self.reading(section):
+            ends = self.sections[section]
+            inner, outer = (_number(ends[name], name) for name in ("inner", "outer"))
+            return LennardJones(epsilon, sigma, inner * unit, outer * unit, bool(ends.get("shifted", False)))
 
     def _place_of(self, kind: str) -> int:
         if kind not in self.kinds:
@@ -201,10 +203,15 @@ class _Reader:
             message = "particles are charged: add a section such as reaction_field: {cutoff: 9.0, dielectric: 78.5}."
             raise ForceFieldError(f"{self.path}: {message}")
         with self.reading("reaction_field"):
-            return ReactionField(charges, COULOMB, **self.sections["reaction_field"])
+            return ReactionField(charges, self._coulomb(), **self.sections["reaction_field"])
+
+    def _coulomb(self) -> float:
+        return COULOMB[self.units().stress]
 
     def _bonded(self, pairs: LennardJones | None, charges: Tensor) -> dict[str, nn.Module]:
         terms: dict[str, nn.Module] = {}
+        if "fene" in self.sections and pairs is None:
+            raise ForceFieldError(f"{self.path}: section 'fene' needs the section 'lj' for the repulsion along bonds.")
         if "fene" in self.sections and pairs is not None:
             with self.reading("fene"):
                 kind, entries = self._kinds_of("fene", self.bonds)
@@ -230,8 +237,7 @@ class _Reader:
                 kind, entries = self._kinds_of("dihedrals", torsions)
                 terms["torsions"] = Torsions(torsions, *_waves(entries), kind=kind)
                 scaled = [row for row, k in zip(torsions, kind, strict=True) if "scnb" in entries[int(k)]]
-                if scaled:
-                    terms["scaled_pairs"] = self._scaled_pairs(torch.stack(scaled), charges)
+                terms |= self._scaled_pairs(scaled, charges)
         return terms
 
     def _kinds_of(self, section: str, members: Tensor) -> tuple[Tensor, list[Any]]:
@@ -252,19 +258,24 @@ class _Reader:
                 return self.sections["fene"][f"({', '.join(pair)})"]
         raise ForceFieldError(f"{self.path}: section 'fene' has nothing for ({', '.join(names)}).")
 
-    def _scaled_pairs(self, torsions: Tensor, charges: Tensor) -> ScaledPairs:
-        """The ends of these torsions (D, 4), once each, by the 14 constants of their types."""
+    def _scaled_pairs(self, torsions: list[Tensor], charges: Tensor) -> dict[str, nn.Module]:
+        """The term for the ends of these torsions, once each, by the 14 constants of their types."""
         found = {}
-        for row in torsions.tolist():
+        nearer = {tuple(pair) for pair in torch.cat([self.bonds, angles_of(self.bonds)[:, [0, 2]]]).tolist()}
+        for row in (members.tolist() for members in torsions):
+            if nearer & {(row[0], row[3]), (row[3], row[0])}:
+                continue  # in a small ring
             names = [self.names[i] for i in row]
             entry = self.one("dihedrals", *names)
             one, other = self.one("lj", names[0]), self.one("lj", names[3])
             epsilon = (one["epsilon14"] * other["epsilon14"]) ** 0.5 / entry["scnb"]
             sigma = 0.5 * (one["sigma14"] + other["sigma14"])
-            charge = COULOMB * float(charges[row[0]] * charges[row[3]]) / entry.get("scee", 1.0)
+            charge = self._coulomb() * float(charges[row[0]] * charges[row[3]]) / entry.get("scee", 1.0)
             found[min(row[0], row[3]), max(row[0], row[3])] = (epsilon, sigma, charge)
+        if not found:
+            return {}
         numbers = torch.tensor(list(found.values()), dtype=torch.float64)
-        return ScaledPairs(torch.tensor(list(found)), *numbers.T, kind=torch.arange(len(found)))
+        return {"scaled_pairs": ScaledPairs(torch.tensor(list(found)), *numbers.T, kind=torch.arange(len(found)))}
 
 
 def _number(value: Any, name: str, least: float = -inf) -> float:

@@ -23,15 +23,19 @@ def polymer_force_field(samples: Samples, bending_stiffness: float = 0.0) -> For
     return read_force_field(FORCE_FIELD, ["B"] * samples.positions.shape[1], samples.bonds, **changes)
 
 
-def shipped_or_own(library: str | Path, beads: int) -> Path | None:
-    """The file of a shipped set of cells, "a" or "b" of that number of beads, or of the user's own; None without one.
+LIBRARY_KEYS = ("library", "beads", "chain_length", "bending_stiffness")
+
+
+def library_file(library: str | Path, beads: int, chain_length: int, bending_stiffness: float) -> Path | None:
+    """The file of a shipped set of cells, "a" or "b", or of the user's own; None where cells have to be built.
 
     Raises LibraryError for a file of the user that is not there.
     """
     if Path(library).suffix == ".h5":
         return library_path(library)
     path = FOLDER / f"polymer_{beads}_{library}.h5"
-    return path if path.exists() else None
+    flexible = chain_length == CHAIN_LENGTH and not bending_stiffness
+    return path if flexible and path.exists() else None
 
 
 def polymer_cells(
@@ -52,9 +56,8 @@ def polymer_cells(
     shipped; others, and chains of another `chain_length` or with a `bending_stiffness` (epsilon), are built when they
     are first asked for. The other arguments are those of `prnn_md.md.choice.cells_of`.
     """
-    flexible = chain_length == CHAIN_LENGTH and not bending_stiffness
-    file = shipped_or_own(library, beads)
-    if file is not None and (flexible or Path(library).suffix == ".h5"):
+    file = library_file(library, beads, chain_length, bending_stiffness)
+    if file is not None:
         samples, _ = load_library(file)
         if samples.positions.shape[1] != beads:
             raise LibraryError(f"{library} holds cells of {samples.positions.shape[1]} beads, not {beads}.")

@@ -1,6 +1,7 @@
 """Every option of every group composes, validates and builds."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +95,17 @@ def test_seed_decides_the_parameters(tiny_config: Callable[..., Config]) -> None
 def test_units_must_agree_with_the_data(tiny_config: Callable[..., Config]) -> None:
     config = tiny_config("md.j2.units=MPa")
     with pytest.raises(ValueError, match=r"unit of stress is MPa, that of the dataset .*tiny.h5 is epsilon/sigma\^3"):
+        build_module(config, build(config["dataset"]))
+
+
+@pytest.mark.parametrize(("cells", "unit"), [("silicon", "MPa"), ("glass", "epsilon/sigma^3")])
+def test_units_of_md_cells_are_checked_before_any_is_built(
+    cells: str, unit: str, tiny_dataset: Path, tiny_dataset_in_mpa: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prnn_md.app.building.build_cell", lambda _: pytest.fail("cells were built"))
+    data = tiny_dataset if unit == "MPa" else tiny_dataset_in_mpa
+    config = checked_config([f"md={cells}", f"dataset.path={data}", "dataset.n_valid=null"])
+    with pytest.raises(ValueError, match=f"unit of stress of md.{cells} is {re.escape(unit)}, that of the dataset"):
         build_module(config, build(config["dataset"]))
 
 

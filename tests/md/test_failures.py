@@ -334,7 +334,7 @@ def test_a_data_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> No
         ("- a list", "atomtypes"),
         ("atomtypes: [A, B", "no readable force field"),
         ("\tunits: lj", "no readable force field"),
-        (FIELD + "switches: {inner: 1.0}\n", "unknown sections switches. Allowed: .*switch"),
+        (FIELD + "switches: {inner: 1.0}\n", "no energy for the sections switches. Allowed: .*switch"),
         (changed(FIELD, "units: lj", "units: metric"), "metric"),
         (changed(FIELD, "atomtypes: [A, B]", "atomtypes: [A]"), "B"),
         (changed(FIELD, "atomtypes: [A, B]", "atomtypes: 3"), "atomtypes"),

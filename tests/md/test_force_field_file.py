@@ -121,3 +121,33 @@ def test_a_type_without_numbers_is_refused(written: Path) -> None:
 def test_types_that_the_file_does_not_know_are_refused_with_those_that_it_has(written: Path) -> None:
     with pytest.raises(ForceFieldError, match=r"heavy.yaml has no atom types N, O; it has C"):
         read_force_field(written, ["C", "O", "N"], NONE)
+
+
+@pytest.mark.parametrize(
+    ("units", "coulomb"), [("lj", 1.0), ("kcal/mol-angstrom", 332.06371), ("eV-angstrom", 14.399645)]
+)
+def test_charges_act_in_the_units_of_the_file(tmp_path: Path, units: str, coulomb: float) -> None:
+    text = f"""
+units: {units}
+atomtypes: [A]
+masses: {{A: 1.0}}
+electrostatics: {{A: {{charge: 0.5}}}}
+reaction_field: {{cutoff: 9.0, dielectric: 1.0}}
+"""
+    (tmp_path / "charges.yaml").write_text(text)
+    field = read_force_field(tmp_path / "charges.yaml", ["A", "A"], NONE)
+    positions = torch.tensor([[[0.0, 0, 0], [2.0, 0, 0]]], dtype=torch.float64)
+    box = 20.0 * torch.eye(3, dtype=torch.float64)[None]
+    energy = field(positions, box, torch.zeros(2, dtype=torch.int64), field.neighbours(positions, box))
+    assert float(energy) == pytest.approx(0.25 * coulomb * (1.0 / 2.0 - 1.0 / 9.0), rel=1e-6)
+
+
+def test_a_pair_energy_that_is_cut_off_can_be_shifted(tmp_path: Path) -> None:
+    text = "units: lj\natomtypes: [A]\nmasses: {A: 1.0}\nlj: {A: {sigma: 1.0, epsilon: 1.0}}\n"
+    (tmp_path / "shifted.yaml").write_text(text + "switch: {inner: 2.5, outer: 2.5, shifted: true}\n")
+    field = read_force_field(tmp_path / "shifted.yaml", ["A", "A"], NONE)
+    positions = torch.tensor([[[0.0, 0, 0], [2.0, 0, 0]]], dtype=torch.float64)
+    box = 20.0 * torch.eye(3, dtype=torch.float64)[None]
+    energy = field(positions, box, torch.zeros(2, dtype=torch.int64), field.neighbours(positions, box))
+    plain = [4.0 * (r**-12 - r**-6) for r in (2.0, 2.5)]
+    assert float(energy) == pytest.approx(plain[0] - plain[1], rel=1e-12)

@@ -10,7 +10,7 @@ from prnn_md.cell import Cell
 from prnn_md.md.aqs import AQSCell
 from prnn_md.md.force_field import ForceField
 from prnn_md.md.library import LibraryError, library_path, load_library, save_library
-from prnn_md.md.polymer import polymer_cells, shipped_or_own
+from prnn_md.md.polymer import library_file, polymer_cells
 from prnn_md.md.sample import Samples
 
 
@@ -84,9 +84,11 @@ def test_cells_of_another_size_are_refused(library: Path) -> None:
 
 
 def test_the_file_of_a_set_is_the_shipped_or_own_one(library: Path) -> None:
-    assert shipped_or_own("b", 80) == library_path("polymer_80_b")
-    assert shipped_or_own(library, 4) == library
-    assert shipped_or_own("b", 100) is None
+    assert library_file("b", 80, 20, 0.0) == library_path("polymer_80_b")
+    assert library_file(library, 4, 20, 0.0) == library
+    assert library_file("b", 100, 20, 0.0) is None
+    assert library_file("b", 80, 40, 0.0) is None
+    assert library_file("b", 80, 20, 1.0) is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from prnn_md.md.kernels.arrays import copy, determinant, largest_move
 from prnn_md.md.kernels.chains import add_chain_forces
 from prnn_md.md.kernels.compiled import FAST
 from prnn_md.md.kernels.neighbours import box_is_too_small, find_terms
-from prnn_md.md.kernels.potential import add_joined_forces, fill_pair_forces, joined_slope, pair_terms, separations
+from prnn_md.md.kernels.potential import add_joined_forces, add_pair_forces, joined_slope, pair_terms, separations
 
 EVERY = 10  # steps between two actions of thermostat and barostat
 HELD, BROKEN, NARROW, LOST = 0, 1, 2, 3
@@ -19,12 +19,13 @@ def capped_forces(x, terms, p, cap, forces):
 
     inf tells of a broken bond.
     """
-    separations(x, terms.starts, terms.second, terms.shifts, terms.d, terms.r2)
+    separations(x, terms.starts, terms.second, terms.shifts, 0, x.shape[0], terms.d, terms.r2)
     trace, r2, least = 0.0, terms.r2, cap * cap
     for q in range(r2.size):
         r2[q] = max(r2[q], least)
-    pair_terms(terms, p)
-    fill_pair_forces(terms.starts, terms.second, terms.d, terms.slope, forces)
+    pair_terms(terms, p, 0, x.shape[0])
+    forces[:] = 0.0
+    add_pair_forces(terms.starts, terms.second, terms.d, terms.slope, 0, x.shape[0], forces)
     for q in range(r2.size):
         trace += terms.slope[q] * r2[q]
     if add_joined_forces(x, p.joined, p.join_forms, p.join_numbers, forces) == np.inf:

@@ -16,7 +16,7 @@ from prnn_md.md.kernels.potential import energy_and_forces
 from prnn_md.md.kernels.stiffness import solve, stiffness
 
 NEWTON, FIRE = 0, 1
-SKIN = 0.2  # the neighbour list reaches this much farther than the potential, in units of length
+SKIN = 0.12  # the neighbour list reaches this much farther than the potential, in units of length
 FIRE_STEP, FIRE_MIXING = 0.01, 0.25  # time step, and part of the velocity that is turned along the force
 FORCING = 0.05  # a Newton step is solved to this part of the force, or less where forces are smaller
 

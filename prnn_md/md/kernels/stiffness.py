@@ -42,7 +42,7 @@ class Stiffness(NamedTuple):
 @njit(**FAST)
 def stiffness(x, terms, p):
     """Stiffness of all terms that are within the cutoff at positions x (N, 4)."""
-    separations(x, terms.starts, terms.second, terms.shifts, terms.d, terms.r2)
+    separations(x, terms.starts, terms.second, terms.shifts, 0, x.shape[0], terms.d, terms.r2)
     size = terms.second.size + p.joined.shape[0]
     pair_along = np.empty(terms.second.size)
     fill_pair_stiffness(terms, p, pair_along)
