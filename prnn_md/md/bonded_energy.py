@@ -23,8 +23,10 @@ class Bonded(nn.Module):
 
     def __init__(self, members: Tensor, kind: Tensor | None = None) -> None:
         super().__init__()
-        self.register_buffer("members", members)
-        self.register_buffer("kind", torch.zeros(len(members), dtype=torch.int64) if kind is None else kind)
+        self.register_buffer("members", members, persistent=False)
+        self.register_buffer(
+            "kind", torch.zeros(len(members), dtype=torch.int64) if kind is None else kind, persistent=False
+        )
 
     def separations(self, positions: Tensor) -> list[Tensor]:
         """Vectors (cells, B, 3) from each member to the next."""
@@ -45,10 +47,10 @@ class FENEBonds(Bonded):
     def __init__(self, members: Tensor, stiffness: Tensor, extent: Tensor, pairs: LennardJones, **kind: Tensor) -> None:
         super().__init__(members, **kind)
         self.pairs = pairs
-        self.register_buffer("stiffness", stiffness.double())
+        self.register_buffer("stiffness", stiffness.double(), persistent=False)
         if not bool((extent > 0.0).all()):
             raise ValueError(f"The extent r0 of FENE bonds must be positive, got {extent.tolist()}.")
-        self.register_buffer("extent", extent.double())
+        self.register_buffer("extent", extent.double(), persistent=False)
 
     def broken(self, positions: Tensor) -> Tensor:
         """Which bonds (cells, B) are as long as their extent, or longer."""
@@ -74,8 +76,8 @@ class HarmonicBonds(Bonded):
 
     def __init__(self, members: Tensor, stiffness: Tensor, length: Tensor, **kind: Tensor) -> None:
         super().__init__(members, **kind)
-        self.register_buffer("stiffness", stiffness.double())
-        self.register_buffer("length", length.double())
+        self.register_buffer("stiffness", stiffness.double(), persistent=False)
+        self.register_buffer("length", length.double(), persistent=False)
 
     def forward(self, positions: Tensor, box: Tensor, types: Tensor, neighbours: Neighbours) -> Tensor:
         """Energies (cells,)."""
@@ -96,9 +98,9 @@ class ScaledPairs(Bonded):
 
     def __init__(self, members: Tensor, epsilon: Tensor, sigma: Tensor, charge: Tensor, **kind: Tensor) -> None:
         super().__init__(members, **kind)
-        self.register_buffer("epsilon", epsilon.double())
-        self.register_buffer("sigma", sigma.double())
-        self.register_buffer("charge", charge.double())
+        self.register_buffer("epsilon", epsilon.double(), persistent=False)
+        self.register_buffer("sigma", sigma.double(), persistent=False)
+        self.register_buffer("charge", charge.double(), persistent=False)
 
     def forward(self, positions: Tensor, box: Tensor, types: Tensor, neighbours: Neighbours) -> Tensor:
         """Energies (cells,)."""
@@ -120,7 +122,7 @@ class CosineAngles(Bonded):
 
     def __init__(self, members: Tensor, stiffness: Tensor, **kind: Tensor) -> None:
         super().__init__(members, **kind)
-        self.register_buffer("stiffness", stiffness.double())
+        self.register_buffer("stiffness", stiffness.double(), persistent=False)
 
     def forward(self, positions: Tensor, box: Tensor, types: Tensor, neighbours: Neighbours) -> Tensor:
         """Energies (cells,)."""
@@ -141,8 +143,8 @@ class HarmonicAngles(Bonded):
 
     def __init__(self, members: Tensor, stiffness: Tensor, angle: Tensor, **kind: Tensor) -> None:
         super().__init__(members, **kind)
-        self.register_buffer("stiffness", stiffness.double())
-        self.register_buffer("rest", angle.double())
+        self.register_buffer("stiffness", stiffness.double(), persistent=False)
+        self.register_buffer("rest", angle.double(), persistent=False)
 
     def forward(self, positions: Tensor, box: Tensor, types: Tensor, neighbours: Neighbours) -> Tensor:
         """Energies (cells,)."""
@@ -165,9 +167,9 @@ class Torsions(Bonded):
 
     def __init__(self, members: Tensor, stiffness: Tensor, phase: Tensor, period: Tensor, **kind: Tensor) -> None:
         super().__init__(members, **kind)
-        self.register_buffer("stiffness", stiffness.double())
-        self.register_buffer("phase", phase.double())
-        self.register_buffer("period", period.double())
+        self.register_buffer("stiffness", stiffness.double(), persistent=False)
+        self.register_buffer("phase", phase.double(), persistent=False)
+        self.register_buffer("period", period.double(), persistent=False)
 
     def forward(self, positions: Tensor, box: Tensor, types: Tensor, neighbours: Neighbours) -> Tensor:
         """Energies (cells,)."""

@@ -2,7 +2,8 @@
 
 An energy is a function of the positions of a batch of cells and of their boxes. Positions (cells, N, 3) are unwrapped,
 boxes (cells, 3, 3) have their vectors in columns, `types` (N,) are the same in all cells. Whatever follows this
-protocol, a force field or a learned potential, can be the material of an MD cell.
+protocol can be a term of a `prnn_md.md.force_field.ForceField`, alone or with others, and so the material of an MD
+cell: a learned potential is a `torch.nn.Module` with the two members of `Energy`.
 """
 
 from typing import Protocol

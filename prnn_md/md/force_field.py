@@ -27,7 +27,8 @@ class ForceField(nn.Module):
 
     `terms` may be called pairs, charges, three_body, bonds, angles, torsions and scaled_pairs. `masses` (N,) are in
     the unit of mass of `units`; the pairs `excluded` (X, 2) have no part in pair terms. With `several_images`, pairs
-    may meet through more than one image; else a box narrower than twice the cutoff is an error.
+    may meet through more than one image; else a box narrower than twice the cutoff is an error. A checkpoint holds its
+    trainable parameters only, so that others can be changed after training.
     """
 
     masses: Tensor
@@ -45,8 +46,10 @@ class ForceField(nn.Module):
         self.terms = nn.ModuleDict(terms)
         self.units = units
         self.several_images = several_images
-        self.register_buffer("masses", masses.double())
-        self.register_buffer("excluded", torch.zeros(0, 2, dtype=torch.int64) if excluded is None else excluded)
+        self.register_buffer("masses", masses.double(), persistent=False)
+        self.register_buffer(
+            "excluded", torch.zeros(0, 2, dtype=torch.int64) if excluded is None else excluded, persistent=False
+        )
         self._check()
 
     def _check(self) -> None:

@@ -37,7 +37,8 @@ class LangevinCell(MDCell):
 
     The gradient goes back through at most `horizon` steps, clipped to the norm `clip` at each of them: trajectories of
     hot particles part so fast that longer gradients mean nothing. The noise of each sample is a function of `seed` and
-    the number of the step, the same on all paths. The last arguments are those of `MDCell`.
+    the number of the step, the same on all paths. `trainable` parameters need the torch backend, and change neither the
+    equilibrated state nor the stress that is subtracted. The last arguments are those of `MDCell`.
     """
 
     rate_dependent = True
@@ -80,10 +81,11 @@ class LangevinCell(MDCell):
         ):
             if not fine:
                 raise ValueError(f"{name}={value} is no possible value of Langevin dynamics.")
-        if self.trainable and self.compiled:
-            raise ValueError(
-                "trainable: kernels give no gradients by parameters of Langevin dynamics: use backend=torch."
-            )
+        if self.trainable:
+            reason = "kernels give no gradients by parameters of Langevin dynamics"
+            if backend == "kernel":
+                raise ValueError(f"trainable: {reason}: use backend=torch or auto.")
+            self._reason_for_torch = reason
         self.timestep, self.equilibration = timestep, equilibration
         self.time_factor = time_factor(force_field.units)
         energy = thermal_energy(force_field.units, temperature)

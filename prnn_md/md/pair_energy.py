@@ -32,13 +32,13 @@ class LennardJones(nn.Module):
         kinds = torch.empty(types, types, dtype=torch.int64)
         kinds[upper[0], upper[1]] = kinds[upper[1], upper[0]] = torch.arange(upper.shape[1])
         self.shifted = shifted
-        self.register_buffer("kinds", kinds)
+        self.register_buffer("kinds", kinds, persistent=False)
         for name, table in (("epsilon", epsilon), ("sigma", sigma), ("inner", inner), ("outer", outer)):
             if not bool(table.isfinite().all()):
                 raise ValueError(f"{name} must be finite, got {table.tolist()}.")
             if table.shape != (types, types) or not torch.equal(table, table.mT):
                 raise ValueError(f"{name} must be a symmetric table of {types} by {types} types, got {table.tolist()}.")
-            self.register_buffer(name, table[upper[0], upper[1]].double())
+            self.register_buffer(name, table[upper[0], upper[1]].double(), persistent=False)
         positive = bool((self.sigma > 0).all()) and bool((self.epsilon >= 0).all())
         if not positive or not bool(((self.inner >= 0) & (self.inner <= self.outer)).all()):
             raise ValueError(
@@ -98,7 +98,7 @@ class ReactionField(nn.Module):
 
     def __init__(self, charges: Tensor, coulomb: float, cutoff: float, dielectric: float = 78.5) -> None:
         super().__init__()
-        self.register_buffer("charges", charges.double())
+        self.register_buffer("charges", charges.double(), persistent=False)
         self.coulomb, self.cutoff = coulomb, cutoff
         self.curvature = (dielectric - 1.0) / (2.0 * dielectric + 1.0) / cutoff**3
         self.offset = 3.0 * dielectric / (2.0 * dielectric + 1.0) / cutoff

@@ -39,8 +39,8 @@ class StillingerWeber(nn.Module):
     def __init__(self, constants: StillingerWeberConstants) -> None:
         super().__init__()
         self.constants = constants
-        self.register_buffer("epsilon", torch.tensor([constants.epsilon], dtype=torch.float64))
-        self.register_buffer("sigma", torch.tensor([constants.sigma], dtype=torch.float64))
+        self.register_buffer("epsilon", torch.tensor([constants.epsilon], dtype=torch.float64), persistent=False)
+        self.register_buffer("sigma", torch.tensor([constants.sigma], dtype=torch.float64), persistent=False)
 
     @property
     def cutoff(self) -> float:

@@ -574,7 +574,7 @@ def test_kernels_and_torch_clip_alike() -> None:
         ({"timestep": math.nan}, "timestep=nan"),
         ({"on_failure": "ignore"}, "on_failure is one of raise, mask"),
         ({"backend": "numpy"}, "backend is one of auto, kernel, torch"),
-        ({"trainable": ["epsilon"]}, "use backend=torch"),
+        ({"trainable": ["epsilon"], "backend": "kernel"}, "use backend=torch"),
         ({"parameters": {"charge": 1.0}}, "no parameter 'charge'"),
     ],
 )

@@ -59,7 +59,7 @@ def test_cells_at_rest_have_the_temperature_of_their_bath_and_the_mean_stress_of
 
 
 def test_the_study_bears_out_its_claims() -> None:
-    report = json.loads((BENCHMARKS / "results/lammps_comparison/comparison.json").read_text())
+    report = json.loads((BENCHMARKS.parent / "results/lammps_comparison/comparison.json").read_text())
     parts = report["parts"]
     assert set(parts) == {"athermal", "thermal", "rates"}
     assert not any(part["quick"] for part in parts.values())

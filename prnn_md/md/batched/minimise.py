@@ -59,7 +59,7 @@ def by_newton(
 ) -> tuple[Tensor, Tensor]:
     """A truncated Newton method; `status` (I,) is WORKING for the items to minimise."""
     energies, forces = listed.energy_and_forces(x)
-    evaluations = 1
+    evaluations, round_off = 1, max(1e-12, 16.0 * torch.finfo(x.dtype).eps)
     while evaluations < max_evaluations:
         status = judged(listed, x, status, energies, forces, tolerance)
         active = status == WORKING
@@ -78,7 +78,7 @@ def by_newton(
             new_energies, new_forces = listed.energy_and_forces(trial)
             evaluations += 1
             gain = (new_energies - energies)[:, None, None]
-            flat = gain <= 1e-12 * energies.abs()[:, None, None]
+            flat = gain <= round_off * energies.abs()[:, None, None]
             good = (gain <= 1e-4 * length * descent) | (flat & (-inner(new_forces, step) <= -0.8 * descent))
             good = good & pending
             x = torch.where(good, trial, x)

@@ -46,7 +46,7 @@ def _increment(
     status = torch.zeros(len(y), dtype=torch.int64, device=y.device)
     moving = work & (length > 0.0)
     previous = torch.full_like(length, torch.inf)
-    graph = torch.is_grad_enabled()
+    graph, round_off = torch.is_grad_enabled(), max(1e-9, 16.0 * torch.finfo(y.dtype).eps)
     for step in range(steps + 1):
         listed.renew(x)
         with torch.enable_grad():
@@ -55,7 +55,7 @@ def _increment(
             (slope,) = torch.autograd.grad(energies.sum(), place, create_graph=graph)
         fault = listed.faults(x, energies.detach(), slope.detach())
         fault = torch.where((fault != CONVERGED) & torch.tensor(step > 0, device=y.device), UNSTABLE, fault)
-        fault = torch.where((fault == CONVERGED) & (energies > previous + 1e-9 * previous.abs()), UNSTABLE, fault)
+        fault = torch.where((fault == CONVERGED) & (energies > previous + round_off * previous.abs()), UNSTABLE, fault)
         status = torch.where(work & (status == CONVERGED), fault, status)
         previous = energies.detach()
         if step < steps:
