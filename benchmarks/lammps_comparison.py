@@ -7,12 +7,12 @@ they are, and a figure of each part. All numbers are in reduced Lennard-Jones un
 fifteen minutes on one core.
 
 athermal   Athermal quasi-static shear of polymer and glass samples: `AQSCell`, a truncated Newton method, against
-           conjugate gradients in LAMMPS, both after every increment down to the same root-mean-square force. Until the
-           first plastic event the stresses must be the same. It is found without LAMMPS: the first increment that does
-           not lead back when it is reversed, which leaves out jumps that a single increment undoes. Later, minimisers
-           may choose different basins, so that only the sizes of events, the falls of the shear stress, are compared.
-           Where both choose the same basin their events are the same too: the two sets are not independent, and a
-           Kolmogorov-Smirnov test is milder than its p value says.
+           conjugate gradients in LAMMPS, both after every increment down to the same root-mean-square force. Until
+           the first plastic event of either the stresses must be the same. Events are found without comparing the
+           two: the first increment of each that does not lead back when `AQSCell` reverses it, which leaves out jumps
+           that a single increment undoes. Later, minimisers may choose different basins, so that only the sizes of
+           events, the falls of the shear stress, are compared. Where both choose the same basin their events are the
+           same too: the two sets are not independent, and a Kolmogorov-Smirnov test is milder than its p value says.
 thermal    `LangevinCell` without strain against `fix langevin` and `fix nve`: kinetic temperature and mean stress.
 rates      `LangevinCell` under shear at three rates against the same thermostat with `fix deform`, which carries
            positions along with the box and leaves peculiar velocities alone, as ours does.
@@ -56,7 +56,7 @@ from prnn_md.mechanics import (
     to_mandel,
     upper_triangular_box,
 )
-from prnn_md.reference.system import cauchy_stress, deform, in_lammps
+from prnn_md.reference.system import cauchy_stress, deform, in_lammps, read_sample
 
 PACKAGES = ("prnn_md", "lammps", "torch", "numpy", "scipy", "numba")
 ROOT = Path(__file__).parents[1]
@@ -151,9 +151,11 @@ def athermal_samples(settings: Athermal) -> Iterator[tuple[str, int, Samples, Fo
         yield "glass", seed, glass, glass_force_field(glass)
 
 
-def relaxed_in_lammps(sample: Samples, force_field: ForceField, strains: Tensor, rms_force: float) -> Tensor:
-    """Biot stresses (T, 6) of LAMMPS at strains (T, 6), each minimised from the minimum before."""
-    stresses, size = [], sample.positions[0].numel() ** 0.5
+def relaxed_in_lammps(
+    sample: Samples, force_field: ForceField, strains: Tensor, rms_force: float
+) -> tuple[Tensor, Tensor]:
+    """Biot stresses (T, 6) of LAMMPS at strains (T, 6), and minima (T, N, 3) carried back, each from the one before."""
+    stresses, minima, size = [], [], sample.positions[0].numel() ** 0.5
     with in_lammps(sample, force_field) as lammps:
         lammps.commands_list(["compute virial all pressure NULL virial", "thermo_style custom step pe c_virial[1]"])
         lammps.commands_list(["thermo 0", "min_style cg", "min_modify norm two"])
@@ -168,27 +170,40 @@ def relaxed_in_lammps(sample: Samples, force_field: ForceField, strains: Tensor,
                 raise RuntimeError(f"LAMMPS stopped at an rms force of {reached:.1e} instead of {rms_force:.0e}.")
             cauchy = frame @ from_mandel(cauchy_stress(lammps, "virial")) @ frame.T
             stresses.append(biot_from_cauchy(to_mandel(cauchy), strain))
-    return torch.stack(stresses)
+            back = torch.linalg.inv(stretch_of(strain)) @ frame
+            minima.append(read_sample(lammps, sample).positions[0] @ back.mT)
+    return torch.stack(stresses), torch.stack(minima)
 
 
-def first_event(cell: AQSCell, strains: Tensor) -> int:
-    """The first increment of a path (T+1, 6) that does not lead back when reversed; T + 1 if all do."""
+def relaxed(cell: AQSCell, strains: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of ours."""
+    state, stresses, minima = cell.initial_state((1,)), [], []
+    for strain in strains:
+        stress, state = cell(strain[None], 0.0, state)
+        stresses.append(stress[0] + cell.residual_stress[0])
+        minima.append(state.positions[0])
+    return torch.stack(stresses), torch.stack(minima)
+
+
+def first_event(cell: AQSCell, strains: Tensor, minima: Tensor) -> int:
+    """The first increment of a path (T+1, 6) whose minimum (T+1, N, 3) does not lead back; T + 1 if all do."""
     state = cell.initial_state((1,))
-    for number, (last, strain) in enumerate(pairwise(strains), start=1):
-        _, after = cell(strain[None], 0.0, state)
-        _, back = cell(last[None], 0.0, after)
-        if float((back.positions - state.positions).norm(dim=-1).max()) > MOVED:
+    for number, (before, after) in enumerate(pairwise(minima), start=1):
+        state.positions[0] = after
+        _, back = cell(strains[number - 1 : number], 0.0, state)
+        moved = back.positions[0] - before
+        if float((moved - moved.mean(0)).norm(dim=-1).max()) > MOVED:
             return number
-        state = after
     return len(strains)
 
 
 def athermal_curve(sample: Samples, force_field: ForceField, strains: Tensor, rms_force: float) -> dict[str, Any]:
-    """Stresses (T+1, 6) of ours and LAMMPS with the first plastic event."""
+    """Stresses (T+1, 6) of ours and LAMMPS with the first plastic event of either."""
     cell = AQSCell(sample, force_field, force_tolerance=rms_force, threads=1)
-    ours = cell.rollout(strains[None], torch.zeros(len(strains)))[0][0] + cell.residual_stress[0]
-    peer = relaxed_in_lammps(sample, force_field, strains, rms_force)
-    return {"ours": ours, "lammps": peer, "first_event": first_event(cell, strains)}
+    ours, minima = relaxed(cell, strains)
+    peer, peer_minima = relaxed_in_lammps(sample, force_field, strains, rms_force)
+    event = min(first_event(cell, strains, found) for found in (minima, peer_minima))
+    return {"ours": ours, "lammps": peer, "first_event": event}
 
 
 def falls(stress: Tensor) -> list[float]:

@@ -137,7 +137,7 @@ ON_FAILURE = "whether a cell that fails ends the run or marks its path"
 @dataclass(kw_only=True)
 class AQS(Dynamics):
     target: ClassVar[str] = "prnn_md.md.aqs.AQSCell"
-    force_tolerance: float = key("root-mean-square force at which an energy minimum is reached", 1e-3, above=0)
+    force_tolerance: float | None = key("rms force at a minimum; null: 1e-3, or 2e-5 with kcal/mol", None, above=0)
     minimiser: Literal["newton", "fire"] = key("truncated Newton method by conjugate gradients, or FIRE", "newton")
     max_evaluations: int = key("evaluations of forces and of their derivative per increment at most", 20_000, low=1)
     max_move: float = key("farthest move of a particle in one step, in units of length", 0.1, above=0)
@@ -231,7 +231,6 @@ class ArgonCells(EmbeddedCell):
     stress_unit: ClassVar[str] = "MPa"
     repeats: int = key("unit cells along each edge", 4, low=1)
     count: int = key("cells", 1, low=1)
-    seed: int = key(SEED, 0, low=0)
     dynamics: Dynamics | None = key(DYNAMICS, None)
     backend: BackendName = key(BACKEND, "auto")
     trainable: list[str] = key(TRAINABLE, ())

@@ -13,16 +13,19 @@ from prnn_md.md.force_field import ForceField
 from prnn_md.md.md_cell import Backend, MDCell, OnFailure, Parameters
 from prnn_md.md.parameter_gradients import parameter_gradients
 from prnn_md.md.sample import Samples
-from prnn_md.mechanics import from_mandel, stretch_of, to_mandel
+from prnn_md.mechanics import EV_ANGSTROM, KCAL_ANGSTROM, LJ, from_mandel, stretch_of, to_mandel
+
+TOLERANCES = {LJ.stress: 1e-3, KCAL_ANGSTROM.stress: 2e-5, EV_ANGSTROM.stress: 1e-3}
+"""Root-mean-square forces, about a thousandth of the epsilon/sigma of usual force fields in their units."""
 
 
 class AQSCell(MDCell):
     """`count` microstructures under athermal quasi-static strain; the last arguments are those of `MDCell`.
 
     After every increment, box and positions are deformed affinely and the energy is minimised to a root-mean-square
-    force of `force_tolerance`. The derivative of the stress is that of the branch on which the cell is (see
-    `prnn_md.md.kernels.aqs`); it does not see which plastic events happen. Where it does not exist, at the edge of an
-    event, it is dropped and counted in `dropped_gradients`.
+    force of `force_tolerance`, by default as in `TOLERANCES`. The derivative of the stress is that of the branch on
+    which the cell is (see `prnn_md.md.kernels.aqs`); it does not see which plastic events happen. Where it does not
+    exist, at the edge of an event, it is dropped and counted in `dropped_gradients`.
 
     `minimiser` is "newton", a truncated Newton method by conjugate gradients, or "fire"; a minimisation takes at most
     `max_evaluations`, and no particle moves farther than `max_move`, in units of length, in one step.
@@ -35,7 +38,7 @@ class AQSCell(MDCell):
         self,
         samples: Samples,
         force_field: ForceField,
-        force_tolerance: float = 1e-3,
+        force_tolerance: float | None = None,
         minimiser: Literal["newton", "fire"] = "newton",
         max_evaluations: int = 20_000,
         max_move: float = 0.1,
@@ -47,7 +50,8 @@ class AQSCell(MDCell):
     ) -> None:
         super().__init__(samples, force_field, backend, trainable, parameters, threads, on_failure)
         self.dropped_gradients = 0
-        self.minimiser, self.limits = minimiser, (force_tolerance, max_evaluations, max_move)
+        tolerance = TOLERANCES[force_field.units.stress] if force_tolerance is None else force_tolerance
+        self.minimiser, self.limits = minimiser, (tolerance, max_evaluations, max_move)
         self.register_buffer("residual_stress", self.sample_box.new_zeros(self.count, 6), persistent=False)
         with torch.no_grad():
             self.residual_stress, positions = self._at_rest()

@@ -19,8 +19,8 @@ def cells_of(
 ) -> Cell:
     """`count` of the samples, drawn without repetition by a generator of `seed`, as cells.
 
-    `dynamics` makes the cell, by default as `prnn_md.md.aqs.AQSCell`, and is given the `options`. Raises LibraryError
-    for more cells than there are.
+    With as many as there are samples, the seed changes their order only. `dynamics` makes the cell, by default as
+    `prnn_md.md.aqs.AQSCell`, and is given the `options`. Raises LibraryError for more cells than there are.
     """
     if not 1 <= count <= len(samples):
         raise LibraryError(f"count must be between 1 and the {len(samples)} cells of the library, got {count}.")

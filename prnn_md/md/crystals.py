@@ -44,7 +44,6 @@ def silicon_force_field(samples: Samples) -> ForceField:
 def argon_cells(
     repeats: int = 4,
     count: int = 1,
-    seed: int = 0,
     dynamics: Dynamics | None = None,
     backend: Backend = "auto",
     trainable: Sequence[str] = (),
@@ -55,7 +54,7 @@ def argon_cells(
     force_field = argon_force_field(start)
     samples = Samples.cat([relax_stress(start, force_field)] * count)
     return cells_of(
-        samples, force_field, count, seed, dynamics, backend=backend, trainable=trainable, parameters=parameters
+        samples, force_field, count, 0, dynamics, backend=backend, trainable=trainable, parameters=parameters
     )
 
 
@@ -75,17 +74,17 @@ def silicon_cells(
     if structure == "crystal":
         samples = Samples.cat([relax_stress(start, force_field)] * count)
     else:
-        samples = _amorphous(start, force_field, repeats, count)
+        samples = _amorphous(start, force_field, repeats, count, seed)
     return cells_of(
         samples, force_field, count, seed, dynamics, backend=backend, trainable=trainable, parameters=parameters
     )
 
 
-def _amorphous(start: Samples, force_field: ForceField, repeats: int, count: int) -> Samples:
+def _amorphous(start: Samples, force_field: ForceField, repeats: int, count: int, seed: int) -> Samples:
     """Samples molten and quenched at the density of the crystal within 14 ps, then relaxed."""
 
     def make(number: int, report: Progress) -> Samples:
         return quench_at_constant_volume(start, force_field, number, QUENCH, *STAGE, report)
 
     recipe = {"repeats": repeats, "force_field": force_field.numbers(), "temperatures": QUENCH, "stage": STAGE}
-    return prepared_library("silicon", recipe, count, make)
+    return prepared_library("silicon", recipe, count, seed, make)

@@ -63,7 +63,7 @@ class ForceField(nn.Module):
                 particles = len(self.masses)
                 check_members(f"{name} (there are {particles} masses)", term.members, particles, term.size)
         for name in self.parameter_names():
-            self._check_value(name, self.value(name).detach())
+            self.checked_value(name)
 
     @staticmethod
     def _check_value(name: str, value: Tensor) -> None:
@@ -98,6 +98,12 @@ class ForceField(nn.Module):
         """The parameter of this name; its shape is that of its term's table."""
         term, attribute = self._place(name)
         return cast(Tensor, getattr(term, attribute))
+
+    def checked_value(self, name: str) -> Tensor:
+        """The parameter of this name; ValueError if it is none that a force field can have."""
+        value = self.value(name)
+        self._check_value(name, value.detach())
+        return value
 
     def set_value(self, name: str, value: float | Iterable[float]) -> None:
         """Change a parameter: one number for all its entries, or one for each."""

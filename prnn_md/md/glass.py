@@ -64,15 +64,15 @@ def glass_cells(
 ) -> Cell:
     """`count` cells, built when first asked for; the sets "a" and "b" are independent of each other.
 
-    They are cooled to the glass within `quench_time` (tau or fs).
+    They are cooled to the glass within `quench_time` (tau).
     """
-    first, protocol = {"a": 0, "b": 1000}[library], replace(PROTOCOL, quench_time=quench_time)
+    first, protocol = {"a": 0, "b": 1000}[library], replace(PROTOCOL, quench_time=float(quench_time))
     recipe = {"library": library, "particles": particles, "protocol": asdict(protocol), "file": FORCE_FIELD.read_text()}
 
     def make(number: int, report: Progress) -> Samples:
         return quench_glass(particles, first + number, protocol, report)
 
-    samples = prepared_library("glass", recipe, count, make)
+    samples = prepared_library("glass", recipe, count, seed, make)
     return cells_of(
         samples,
         glass_force_field(samples),

@@ -24,7 +24,7 @@ from prnn_md.mechanics import LJ, from_mandel, stretch_of, to_mandel
 SKIN = 0.3
 REDUCED = {"temperature": 0.3, "timestep": 0.005, "friction": 1.0, "equilibration": 5.0}  # epsilon/k_B, tau
 REAL = {"temperature": 300.0, "timestep": 1.0, "friction": 0.001, "equilibration": 2000.0}  # K, fs
-FIRST_STEPS = 1 << 20  # steps kept free before a roll-out's own, for velocities and equilibration
+FIRST_STEPS = 1 << 20  # numbers of steps kept free, of which the first one makes the velocities
 
 
 class LangevinCell(MDCell):

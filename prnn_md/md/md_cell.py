@@ -123,6 +123,7 @@ class MDCell(Cell):
         """Give the force field the `parameters` that the cell was made with, also where training has changed them."""
         for name, number in self.given_parameters.items():
             self.force_field.set_value(name, number)
+        self._field: Field | None = None
 
     def _checked_backend(self) -> str:
         """Why there is no kernel, or nothing; ValueError where one was asked for."""
@@ -146,12 +147,14 @@ class MDCell(Cell):
     @property
     def field(self) -> Field:
         """The force field as the kernels take it, with its parameters of now."""
-        return compiled_field(self.force_field, self.types)
+        if self._field is None or self.trainable:
+            self._field = compiled_field(self.force_field, self.types)
+        return self._field
 
     @property
     def trained_parameters(self) -> list[Tensor]:
-        """The parameters of the force field that take gradients."""
-        return [self.force_field.value(name) for name in self.trainable]
+        """The parameters of the force field that take gradients; ValueError where training has made one impossible."""
+        return [self.force_field.checked_value(name) for name in self.trainable]
 
     def samples_of(self, items: int) -> Tensor:
         """The sample of each of so many items, (items,): the last batch dimension."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from prnn_md.cell import Number, State, time_steps
+from prnn_md.md.aqs import AQSCell
 from prnn_md.md.batched import overdamped as batched
 from prnn_md.md.force_field import ForceField
 from prnn_md.md.kernels.overdamped import rollout as kernel_rollout
@@ -26,8 +27,8 @@ class OverdampedCell(MDCell):
     through all steps and increments, so that it also sees which basin a cell falls into. Where an energy goes up, the
     steps are too long, which is an error.
 
-    `trainable` parameters do not change the positions at rest, which are those of the parameters at the beginning. The
-    last arguments are those of `MDCell`.
+    `trainable` parameters do not change the positions at the beginning, which are at rest with the `parameters` given.
+    The last arguments are those of `MDCell`.
     """
 
     rate_dependent = True
@@ -45,6 +46,9 @@ class OverdampedCell(MDCell):
         trainable: Sequence[str] = (),
         parameters: Parameters | None = None,
     ) -> None:
+        if parameters:  # where the samples are not at rest
+            at_rest = AQSCell(samples, force_field, threads=threads, backend=backend, parameters=parameters)
+            samples = samples.moved(at_rest.sample_positions, samples.box)
         super().__init__(samples, force_field, backend, trainable, parameters, threads, on_failure)
         if not friction > 0.0 or steps < 1:
             raise ValueError(f"friction must be positive and steps at least 1, got {friction} and {steps}.")

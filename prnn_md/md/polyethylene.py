@@ -90,16 +90,16 @@ def polyethylene_cells(
 ) -> Cell:
     """`count` cells, built when first asked for; the sets "a" and "b" are independent of each other.
 
-    They are cooled to the glass within `quench_time` (tau or fs).
+    They are cooled to the glass within `quench_time` (fs).
     """
-    first, protocol = {"a": 0, "b": 1000}[library], replace(PROTOCOL, quench_time=quench_time)
+    first, protocol = {"a": 0, "b": 1000}[library], replace(PROTOCOL, quench_time=float(quench_time))
     size = {"chains": chains, "chain_length": chain_length}
     recipe = {"library": library, **size, "protocol": asdict(protocol), "file": FORCE_FIELD.read_text()}
 
     def make(number: int, report: Progress) -> Samples:
         return quench_polyethylene(chains, chain_length, first + number, protocol, report)
 
-    samples = prepared_library("polyethylene", recipe, count, make)
+    samples = prepared_library("polyethylene", recipe, count, seed, make)
     return cells_of(
         samples,
         polyethylene_force_field(samples),

@@ -62,7 +62,7 @@ def polymer_cells(
         if samples.positions.shape[1] != beads:
             raise LibraryError(f"{library} holds cells of {samples.positions.shape[1]} beads, not {beads}.")
     elif library in ("a", "b"):
-        samples = _built(str(library), beads, max(count, 1), chain_length, bending_stiffness)
+        samples = _built(str(library), beads, max(count, 1), seed, chain_length, bending_stiffness)
     else:
         raise LibraryError(f"No set of polymer cells '{library}': choose a or b, or give a file that ends in .h5.")
     force_field = polymer_force_field(samples, bending_stiffness)
@@ -71,7 +71,7 @@ def polymer_cells(
     )
 
 
-def _built(library: str, beads: int, count: int, chain_length: int, bending_stiffness: float) -> Samples:
+def _built(library: str, beads: int, count: int, seed: int, chain_length: int, bending_stiffness: float) -> Samples:
     from prnn_md.md.prepared import prepared_library
     from prnn_md.md.quench import Progress, QuenchProtocol, quench_polymer
 
@@ -81,7 +81,7 @@ def _built(library: str, beads: int, count: int, chain_length: int, bending_stif
     recipe = {"library": library, "beads": beads, "bending": bending_stiffness, "force_field": FORCE_FIELD.read_text()}
 
     def make(number: int, report: Progress) -> Samples:
-        seed = 1000 * ("a", "b").index(library) + number
-        return quench_polymer(beads, seed, protocol, bending_stiffness, report)
+        own_seed = 1000 * ("a", "b").index(library) + number
+        return quench_polymer(beads, own_seed, protocol, bending_stiffness, report)
 
-    return prepared_library("polymer", {**recipe, "protocol": asdict(protocol)}, count, make)
+    return prepared_library("polymer", {**recipe, "protocol": asdict(protocol)}, count, seed, make)

@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,12 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from prnn_md.md.library import load_library, save_library
 from prnn_md.md.quench import Progress as Report
 from prnn_md.md.sample import Samples
+
+SET = 32
+"""Samples of a set, of which those are made that are asked for."""
 
 VERSION = 1
 """Of all builders: to be raised when one of them makes other samples of the same recipe."""
@@ -30,34 +33,33 @@ def cache_folder() -> Path:
 
 
 def prepared_library(
-    system: str, recipe: Mapping[str, Any], count: int, make: Callable[[int, Report], Samples]
+    system: str, recipe: Mapping[str, Any], count: int, seed: int, make: Callable[[int, Report], Samples]
 ) -> Samples:
-    """The first `count` samples of a `recipe`, of which those not yet in the cache are made by make(number, report).
+    """`count` samples of a `recipe`, of which those not yet in the cache are made by make(number, report).
+
+    As from libraries that ship, they are drawn from a set of 32, or of as many as are asked for, by a generator of
+    `seed`.
 
     A recipe is everything that its samples depend on. Each sample is kept as soon as it is there, so that an
     interrupted build goes on where it was; two processes that want the same library wait for each other.
     """
     text = json.dumps({"system": system, "version": VERSION, **recipe}, sort_keys=True)
     folder = cache_folder() / f"{system}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    files = [folder / f"{number:04d}.h5" for number in range(count)]
+    drawn = torch.randperm(max(count, SET), generator=torch.Generator().manual_seed(seed))[:count].tolist()
+    files = [folder / f"{number:04d}.h5" for number in drawn]
     if not all(file.exists() for file in files):
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder / "lock"), _progress_bar(f"building {count} cells of {system}") as report:
-            for number, file in enumerate(files):
+            for place, (number, file) in enumerate(zip(drawn, files, strict=True)):
                 if not file.exists():
-                    made = make(number, partial(_report_part, report, number, count))
+                    made = make(number, partial(_report_part, report, place, count))
                     save_library(file, made, {"recipe": json.loads(text), "number": number})
-                report((number + 1) / count)
+                report((place + 1) / count)
     return Samples.cat([load_library(file)[0] for file in files])
 
 
-def _report_part(report: Report, number: int, count: int, part: float) -> None:
-    report((number + part) / count)
-
-
-def forget_prepared_libraries() -> None:
-    """Delete all of them."""
-    shutil.rmtree(cache_folder(), ignore_errors=True)
+def _report_part(report: Report, place: int, count: int, part: float) -> None:
+    report((place + part) / count)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from prnn_md.cell import Cell, State
 from prnn_md.md.failure import CellFailure
 from prnn_md.statistics import path_square_errors, path_square_floors, signed_root
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of what a checkpoint holds; a checkpoint of another version is refused."""
 
 _VERSION_KEY = "prnn_md_schema_version"
