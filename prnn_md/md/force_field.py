@@ -25,7 +25,7 @@ POSITIVE = ("sigma", "bond_extent", "bond_length")
 class ForceField(nn.Module):
     """The potential energy of N particles: the sum of `terms`, each of them an `Energy`.
 
-    `terms` may be called pairs, charges, three_body, bonds, angles, torsions and scaled_pairs. `masses` (N,) are in
+    Those of files are called pairs, charges, three_body, bonds, angles, torsions and scaled_pairs. `masses` (N,) are in
     the unit of mass of `units`; the pairs `excluded` (X, 2) have no part in pair terms. With `several_images`, pairs
     may meet through more than one image; else a box narrower than twice the cutoff is an error. A checkpoint holds its
     trainable parameters only, so that others can be changed after training.

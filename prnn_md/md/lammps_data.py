@@ -13,6 +13,9 @@ COLUMNS = {  # of the atom styles: where the type and the first coordinate are, 
 }  # fmt: skip
 
 
+CHARGES = {"charge": 2, "full": 3}  # where the charge is
+
+
 class DataFileError(ValueError):
     """A LAMMPS data file that cannot be used."""
 
@@ -47,6 +50,13 @@ def read_lammps_data(path: str | Path, style: str | None = None) -> Samples:
         return Samples(whole_molecules(positions - low, box, bonds)[None], box[None], bonds, types)
     except ValueError as error:
         raise DataFileError(f"{path}: {error}") from error
+
+
+def has_charges(path: str | Path, style: str | None = None) -> bool:
+    """Whether a LAMMPS data file, which can be read, has charged atoms."""
+    _, sections, comments = _split(Path(path).read_text().splitlines())
+    column = CHARGES.get(style or comments.get("Atoms") or "molecular")
+    return column is not None and any(float(row[column]) for row in sections["Atoms"])
 
 
 def _split(lines: list[str]) -> tuple[dict[str, list[str]], dict[str, list[list[str]]], dict[str, str]]:

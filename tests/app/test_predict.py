@@ -178,3 +178,22 @@ def test_a_change_that_does_not_fit_is_named(
     ):
         assert main([f"run={run_of_molecules}", f"strain={tmp_path / 'paths.csv'}", word]) == 1
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("trained_with", "changed_to"),
+    [("{epsilon: 1.5}", "null"), ("{epsilon: 1.5}", "{sigma: 1.01}"), ("null", "{epsilon: 1.5}")],
+)
+def test_changed_cells_are_at_rest_without_strain(
+    trained_with: str, changed_to: str, run_of_molecules: Path, tmp_path: Path
+) -> None:
+    config = yaml.safe_load((run_of_molecules / "config.yaml").read_text())
+    config["md"]["polymer"]["parameters"] = yaml.safe_load(trained_with)
+    (run_of_molecules / "config.yaml").write_text(yaml.safe_dump(config))
+    module = bare_module(config, build_cell(config), torch.ones(6, dtype=torch.float64))
+    checkpoint = {"state_dict": module.state_dict(), "prnn_md_schema_version": SCHEMA_VERSION}
+    torch.save(checkpoint, run_of_molecules / "checkpoints" / "best.ckpt")
+    write_paths(tmp_path / "paths.csv", torch.zeros(1, 2, 6, dtype=torch.float64))
+    word = f"md.polymer.parameters={changed_to}"
+    assert main([f"run={run_of_molecules}", f"strain={tmp_path / 'paths.csv'}", word]) == 0
+    assert read_stresses(tmp_path / "paths_stress.csv").abs().max() < 1e-9

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from prnn_md.md.aqs import AQSCell
+from prnn_md.md.crystals import FCC, argon_force_field, crystal
 from prnn_md.md.energy import tangent as torch_tangent
 from prnn_md.md.failure import CellFailure
 from prnn_md.md.library import load_library
@@ -157,3 +158,18 @@ def test_choice_of_cells_depends_on_the_seed_only():
     first, again, other = (polymer_cells("a", 80, 4, seed) for seed in (1, 1, 2))
     assert torch.equal(first.sample_box, again.sample_box)
     assert not torch.equal(first.sample_box, other.sample_box)
+
+
+@pytest.mark.parametrize("backend", ["kernel", "torch"])
+def test_crystals_have_gradients_too(backend: str) -> None:
+    """There particles do not move beyond the strain, but for what round-off makes of it."""
+    samples = crystal(FCC, 5.27, 4)
+    cell = AQSCell(samples, argon_force_field(samples), force_tolerance=1e-9, backend=backend)
+    strains = torch.zeros(1, 1, 2, 6, dtype=torch.float64)
+    strains[..., 1, 5] = 0.002
+    strains.requires_grad_()
+    stresses, _ = cell.rollout(strains, torch.zeros(2))
+    (gradient,) = torch.autograd.grad(stresses[0, 0, 1, 5], strains)
+    _, tangent, _ = cell.stress_and_tangent(strains[:, :, 1], 0.0, cell.initial_state((1, 1)))
+    assert cell.dropped_gradients == 0
+    torch.testing.assert_close(gradient[0, 0, 1], tangent[0, 0, 5], rtol=1e-6, atol=1e-3)

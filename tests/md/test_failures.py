@@ -317,6 +317,18 @@ def test_a_damaged_data_file_is_named_with_what_is_wrong(files: Callable[..., An
         files(data=data)
 
 
+def test_charges_that_the_force_field_does_not_know_are_refused(tmp_path: Path) -> None:
+    text = "two\n\n2 atoms\n1 atom types\n0 9 xlo xhi\n0 9 ylo yhi\n0 9 zlo zhi\n\nAtoms # charge\n\n"
+    field = "units: lj\natomtypes: [A]\nmasses: {A: 1.0}\nlj: {A: {sigma: 1.0, epsilon: 1.0}}\n"
+    field += "switch: {inner: 2, outer: 2.5}"
+    (tmp_path / "pair.yaml").write_text(field)
+    (tmp_path / "pair.data").write_text(text + "1 1 0.5 1 1 1\n2 1 -0.5 2 1 1\n")
+    with pytest.raises(ForceFieldError, match=r"pair.data has charges, which .*pair.yaml knows nothing of"):
+        file_cells(str(tmp_path / "pair.data"), str(tmp_path / "pair.yaml"), ["A"])
+    (tmp_path / "pair.data").write_text(text + "1 1 0.0 1 1 1\n2 1 0.0 2.1 1 1\n")
+    assert file_cells(str(tmp_path / "pair.data"), str(tmp_path / "pair.yaml"), ["A"], relax=False).count == 1
+
+
 def test_a_data_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match=r"none\.data: no readable LAMMPS data file"):
         read_lammps_data(tmp_path / "none.data")

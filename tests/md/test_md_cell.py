@@ -7,11 +7,15 @@ import torch
 from torch import Tensor
 
 from prnn_md.md.aqs import AQSCell
+from prnn_md.md.crystals import FCC, crystal
+from prnn_md.md.force_field import ForceField
 from prnn_md.md.langevin import LangevinCell
 from prnn_md.md.library import load_library
 from prnn_md.md.md_cell import MDCell
+from prnn_md.md.neighbours import Neighbours
 from prnn_md.md.overdamped import OverdampedCell
 from prnn_md.md.polymer import polymer_force_field
+from prnn_md.mechanics import LJ
 
 KINDS = pytest.mark.parametrize(
     ("kind", "options"),
@@ -27,11 +31,31 @@ def polymer(kind: type[MDCell], options: dict[str, Any], **more: Any) -> MDCell:
 
 def answer(cell: MDCell) -> tuple[Tensor, Tensor]:
     """Stresses along a shear path, and the gradient of their sum."""
-    strains = torch.zeros(1, 2, 3, 6, dtype=cell.sample_box.dtype)
+    strains = torch.zeros(1, cell.count, 3, 6, dtype=cell.sample_box.dtype)
     strains[..., 5] = torch.tensor([0.0, 0.002, 0.004])
     strains.requires_grad_()
     stresses, _ = cell.rollout(strains, torch.linspace(0.0, 0.04, 3))
     return stresses, torch.autograd.grad(stresses.sum(), strains)[0]
+
+
+class Repulsion(torch.nn.Module):
+    """An energy of one's own, 2 (1.5 - r)^3 between particles nearer than 1.5."""
+
+    cutoff = 1.5
+
+    def forward(self, positions: Tensor, box: Tensor, types: Tensor, neighbours: Neighbours) -> Tensor:
+        near = (1.5 - neighbours.vectors(positions, box).norm(dim=-1)).clamp(min=0.0)
+        return torch.zeros(len(positions), dtype=near.dtype).index_add(0, neighbours.cell, 2.0 * near**3)
+
+
+@KINDS
+def test_an_energy_of_ones_own_is_the_material_of_a_cell(kind: type[MDCell], options: dict[str, Any]) -> None:
+    samples = crystal(FCC, 1.6, 3)
+    cell = kind(samples, ForceField({"own": Repulsion()}, torch.ones(108), LJ), **options)
+    assert not cell.compiled
+    stresses, gradient = answer(cell)
+    assert stresses[0, 0, -1, 5] > 0.0
+    assert gradient[0, 0, -1, 5] > 0.0
 
 
 @KINDS

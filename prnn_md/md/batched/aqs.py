@@ -122,6 +122,7 @@ class BatchedAQS:
         def times(v: Tensor) -> Tensor:
             return torch.autograd.grad(branch.by_moves, branch.moves, v, retain_graph=True)[0]
 
+        right = right - right.mean(1, keepdim=True)  # what is left of it by round-off moves the cell as a whole
         relative = max(1e-8, 1e3 * torch.finfo(right.dtype).eps)
         accuracy = torch.full_like(right[:, :1, :1], relative)
         v, _ = conjugate_gradients(times, right, accuracy, 4 * right[0].numel())
