@@ -45,8 +45,8 @@ from prnn_md.md.force_field import ForceField
 from prnn_md.md.glass import PROTOCOL, glass_force_field, quench_glass
 from prnn_md.md.langevin import LangevinCell
 from prnn_md.md.library import load_library
-from prnn_md.md.polymer import polymer_force_field
-from prnn_md.md.quench import QuenchProtocol, quench_polymer
+from prnn_md.md.polymer import polymer_force_field, quench_polymer
+from prnn_md.md.quench import QuenchProtocol
 from prnn_md.md.sample import Samples
 from prnn_md.mechanics import (
     COMPONENTS,

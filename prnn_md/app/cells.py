@@ -16,8 +16,8 @@ from prnn_md.labels.libraries import build_library, sample_seeds
 from prnn_md.md.aqs import AQSCell
 from prnn_md.md.energy import biot_stress, forces
 from prnn_md.md.library import library_path, load_library, shipped_libraries
-from prnn_md.md.polymer import FORCE_FIELD, polymer_force_field
-from prnn_md.md.quench import QuenchProtocol, quench_polymer
+from prnn_md.md.polymer import FORCE_FIELD, polymer_force_field, quench_polymer
+from prnn_md.md.quench import QuenchProtocol
 from prnn_md.md.sample import Samples
 from prnn_md.mechanics import face_widths
 

@@ -5,12 +5,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from prnn_md.cell import Cell
 from prnn_md.md.choice import Dynamics, cells_of
 from prnn_md.md.force_field import ForceField
 from prnn_md.md.force_field_file import read_force_field
 from prnn_md.md.library import FOLDER, LibraryError, library_path, load_library
 from prnn_md.md.md_cell import Backend, Parameters
+from prnn_md.md.prepared import prepared_library
+from prnn_md.md.quench import Progress, QuenchProtocol, chain_bonds, quench
 from prnn_md.md.sample import Samples
 
 FORCE_FIELD = Path(__file__).with_name("force_fields") / "polymer.yaml"
@@ -36,6 +41,37 @@ def library_file(library: str | Path, beads: int, chain_length: int, bending_sti
     path = FOLDER / f"polymer_{beads}_{library}.h5"
     flexible = chain_length == CHAIN_LENGTH and not bending_stiffness
     return path if flexible and path.exists() else None
+
+
+def quench_polymer(
+    beads: int, seed: int, protocol: QuenchProtocol, bending_stiffness: float = 0.0, progress: Progress | None = None
+) -> Samples:
+    """One glass sample of `beads` beads at rest, free of stress in all six components.
+
+    `seed` fixes chains and noise. Raises QuenchFailure if a bond breaks or the relaxation does not converge.
+    """
+    start = random_walk_chains(beads, protocol, np.random.default_rng(seed))
+    return quench(start, polymer_force_field(start, bending_stiffness), seed, protocol, progress)
+
+
+def random_walk_chains(beads: int, protocol: QuenchProtocol, rng: np.random.Generator) -> Samples:
+    """Freely jointed chains with bond length 0.97 in a cubic box, overlaps and all.
+
+    Raises ValueError if the beads do not make whole chains.
+    """
+    if beads % protocol.beads_per_chain:
+        raise ValueError(f"{beads} beads do not make chains of {protocol.beads_per_chain}: choose a multiple.")
+    chains = beads // protocol.beads_per_chain
+    edge = (beads / protocol.density) ** (1.0 / 3.0)
+    steps = rng.standard_normal((chains, protocol.beads_per_chain, 3))
+    steps *= 0.97 / np.linalg.norm(steps, axis=-1, keepdims=True)
+    steps[:, 0] = rng.uniform(0.0, edge, (chains, 3))
+    positions = np.cumsum(steps, axis=1).reshape(-1, 3)
+    return Samples(
+        positions=torch.from_numpy(positions)[None],
+        box=edge * torch.eye(3, dtype=torch.float64)[None],
+        bonds=chain_bonds(chains, protocol.beads_per_chain),
+    )
 
 
 def polymer_cells(
@@ -72,9 +108,6 @@ def polymer_cells(
 
 
 def _built(library: str, beads: int, count: int, seed: int, chain_length: int, bending_stiffness: float) -> Samples:
-    from prnn_md.md.prepared import prepared_library
-    from prnn_md.md.quench import Progress, QuenchProtocol, quench_polymer
-
     if beads % chain_length:
         raise LibraryError(f"{beads} beads do not make chains of {chain_length}: choose a multiple.")
     protocol = replace(QuenchProtocol(timestep=0.01), beads_per_chain=chain_length)

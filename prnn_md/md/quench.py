@@ -13,7 +13,6 @@ from prnn_md.md.kernels.arrays import padded
 from prnn_md.md.kernels.field import compiled_field
 from prnn_md.md.kernels.melt import BROKEN, HELD, LOST, NARROW, melt
 from prnn_md.md.langevin import LangevinCell
-from prnn_md.md.polymer import polymer_force_field
 from prnn_md.md.sample import Samples
 from prnn_md.md.units import thermal_energy, time_factor
 from prnn_md.mechanics import stretch_of
@@ -58,17 +57,6 @@ class QuenchProtocol:
     caps: tuple[float, ...] = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7)
     push_time: float = 5.0
     skin: float = 0.5
-
-
-def quench_polymer(
-    beads: int, seed: int, protocol: QuenchProtocol, bending_stiffness: float = 0.0, progress: Progress | None = None
-) -> Samples:
-    """One glass sample of `beads` beads at rest, free of stress in all six components.
-
-    `seed` fixes chains and noise. Raises QuenchFailure if a bond breaks or the relaxation does not converge.
-    """
-    start = random_walk_chains(beads, protocol, np.random.default_rng(seed))
-    return quench(start, polymer_force_field(start, bending_stiffness), seed, protocol, progress)
 
 
 def quench(
@@ -142,26 +130,6 @@ def quench_at_constant_volume(
                 if progress is not None:
                     progress((number + 0.1 * (part + 1)) / len(temperatures))
     return relax_stress(start.moved(state.positions, start.box), force_field)
-
-
-def random_walk_chains(beads: int, protocol: QuenchProtocol, rng: np.random.Generator) -> Samples:
-    """Freely jointed chains with bond length 0.97 in a cubic box, overlaps and all.
-
-    Raises ValueError if the beads do not make whole chains.
-    """
-    if beads % protocol.beads_per_chain:
-        raise ValueError(f"{beads} beads do not make chains of {protocol.beads_per_chain}: choose a multiple.")
-    chains = beads // protocol.beads_per_chain
-    edge = (beads / protocol.density) ** (1.0 / 3.0)
-    steps = rng.standard_normal((chains, protocol.beads_per_chain, 3))
-    steps *= 0.97 / np.linalg.norm(steps, axis=-1, keepdims=True)
-    steps[:, 0] = rng.uniform(0.0, edge, (chains, 3))
-    positions = np.cumsum(steps, axis=1).reshape(-1, 3)
-    return Samples(
-        positions=torch.from_numpy(positions)[None],
-        box=edge * torch.eye(3, dtype=torch.float64)[None],
-        bonds=chain_bonds(chains, protocol.beads_per_chain),
-    )
 
 
 def chain_bonds(chains: int, length: int) -> torch.Tensor:

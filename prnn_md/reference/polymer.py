@@ -8,8 +8,8 @@ from torch import Tensor
 
 from prnn_md.md.bonded_energy import FENEBonds
 from prnn_md.md.force_field import ForceField
-from prnn_md.md.polymer import polymer_force_field
-from prnn_md.md.quench import QuenchProtocol, random_walk_chains
+from prnn_md.md.polymer import polymer_force_field, random_walk_chains
+from prnn_md.md.quench import QuenchProtocol
 from prnn_md.md.sample import Samples
 from prnn_md.mechanics import biot_from_cauchy, from_mandel, to_mandel
 from prnn_md.reference.lammps import LammpsError

@@ -12,8 +12,8 @@ from prnn_md.labels.libraries import sample_seeds
 from prnn_md.md.aqs import AQSCell
 from prnn_md.md.energy import biot_stress, forces
 from prnn_md.md.library import load_library
-from prnn_md.md.polymer import FORCE_FIELD, polymer_force_field
-from prnn_md.md.quench import QuenchProtocol, quench_polymer
+from prnn_md.md.polymer import FORCE_FIELD, polymer_force_field, quench_polymer
+from prnn_md.md.quench import QuenchProtocol
 
 QUICK = ["--beads", "40", "--count", "2", "--seed", "6", "--melt-time", "1", "--quench-time", "1"]
 

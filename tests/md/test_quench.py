@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from prnn_md.md.energy import biot_stress, forces
-from prnn_md.md.polymer import polymer_force_field
-from prnn_md.md.quench import QuenchFailure, QuenchProtocol, quench_polymer, random_walk_chains, relax_stress
+from prnn_md.md.polymer import polymer_force_field, quench_polymer, random_walk_chains
+from prnn_md.md.quench import QuenchFailure, QuenchProtocol, relax_stress
 
 QUICK = QuenchProtocol(melt_time=4.0, quench_time=4.0)
 
