@@ -254,9 +254,9 @@ class SiliconCells(EmbeddedCell):
 @dataclass(kw_only=True)
 class FileCells(EmbeddedCell):
     target: ClassVar[str] = "prnn_md.md.from_files.file_cells"
-    data: str = key("LAMMPS data file with the coordinates, types and bonds")
+    data: str = key("LAMMPS data file, or extended XYZ file that ends in .xyz")
     force_field: str = key("force field, TorchMD YAML with the sections of prnn_md.md.force_field_file")
-    types: list[str] = key("names in the force field of the types of the data file, in their order")
+    types: list[str] = key("names in the force field of the types of a LAMMPS data file, in their order", ())
     relax: bool = key("whether the box is strained until it is free of stress", True)
     several_images: bool = key("whether pairs may meet through several images of a small box", False)
     count: int = key("equal cells", 1, low=1)

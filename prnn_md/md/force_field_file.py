@@ -75,6 +75,11 @@ def read_force_field(
         raise ForceFieldError(f"{path}: {error}") from error
 
 
+def atom_types(path: str | Path) -> list[str]:
+    """Names of all types of particles in the file, in the order of their numbers."""
+    return list(dict.fromkeys(_sections(Path(path))["atomtypes"]))
+
+
 def _sections(path: Path) -> dict[str, Any]:
     try:
         sections = yaml.safe_load(path.read_text())

@@ -317,6 +317,34 @@ def test_a_damaged_data_file_is_named_with_what_is_wrong(files: Callable[..., An
         files(data=data)
 
 
+def test_types_are_those_of_the_force_field_whatever_their_order(files: Callable[..., Any]) -> None:
+    """With the types of the file called the other way round, and its numbers too, the stress is the same."""
+    swapped = DATA.replace(" 1 1.0 1.0", " 9 1.0 1.0").replace(" 2 2.0 1.0", " 1 2.0 1.0").replace(" 9 1.0", " 2 1.0")
+    swapped = swapped.replace("3 2 1 5.0", "3 2 9 5.0").replace("4 2 2 5.0", "4 2 1 5.0").replace("3 2 9", "3 2 2")
+    one, other = files(), files(data=swapped, types=("B", "A"))
+    assert swapped != DATA
+    assert one.types.tolist() == other.types.tolist() == [0, 1, 0, 1]
+    assert torch.equal(one.residual_stress, other.residual_stress)
+
+
+def test_an_xyz_file_is_the_same_as_a_data_file(tmp_path: Path) -> None:
+    field = "units: lj\natomtypes: [B, A]\nmasses: {A: 1.0, B: 2.0}\nswitch: {inner: 2, outer: 2.5}\n"
+    (tmp_path / "pair.yaml").write_text(field + "lj: {A: {sigma: 1.0, epsilon: 1.0}, B: {sigma: 0.9, epsilon: 0.5}}\n")
+    box = "0 9 xlo xhi\n0 8 ylo yhi\n0 7 zlo zhi\n1 0.5 0.2 xy xz yz"
+    atoms = "1 1 1 1 1\n2 2 2.1 1 1\n3 1 1 2 1.2\n"
+    (tmp_path / "a.data").write_text(f"three\n\n3 atoms\n2 atom types\n{box}\n\nAtoms # atomic\n\n{atoms}")
+    lines = 'Lattice="9 0 0 1 8 0 0.5 0.2 7" Properties=species:S:1:pos:R:3\nA 1 1 1\nB 2.1 1 1\nA 1 2 1.2\n'
+    (tmp_path / "a.xyz").write_text("3\n" + lines)
+    one = file_cells(str(tmp_path / "a.data"), str(tmp_path / "pair.yaml"), ["A", "B"], relax=False)
+    other = file_cells(str(tmp_path / "a.xyz"), str(tmp_path / "pair.yaml"), relax=False)
+    assert torch.equal(one.sample_box, other.sample_box)
+    assert torch.equal(one.residual_stress, other.residual_stress)
+    for text, what in (("3\nno box\nA 1 1 1\n", "no Lattice"), ("4\n" + lines, "fewer than 4"), ("x\ny\n", "readable")):
+        (tmp_path / "a.xyz").write_text(text)
+        with pytest.raises(DataFileError, match=rf"a\.xyz: .*{what}"):
+            file_cells(str(tmp_path / "a.xyz"), str(tmp_path / "pair.yaml"))
+
+
 def test_charges_that_the_force_field_does_not_know_are_refused(tmp_path: Path) -> None:
     text = "two\n\n2 atoms\n1 atom types\n0 9 xlo xhi\n0 9 ylo yhi\n0 9 zlo zhi\n\nAtoms # charge\n\n"
     field = "units: lj\natomtypes: [A]\nmasses: {A: 1.0}\nlj: {A: {sigma: 1.0, epsilon: 1.0}}\n"
