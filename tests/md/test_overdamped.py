@@ -257,10 +257,10 @@ def test_the_gradient_by_positions_agrees_with_differences(backend: str) -> None
 @BACKENDS
 @pytest.mark.parametrize(
     ("name", "value", "step"),
-    [("epsilon", 1.1, 1e-5), ("sigma", 1.01, 1e-6), ("bond_stiffness", 28.0, 1e-2), ("angle_stiffness", 2.0, 1e-2)],
+    [("epsilon", 1.1, 1e-5), ("sigma", 1.01, 1e-6), ("bond_stiffness", 28.0, 1e-2), ("angle_stiffness", 2.0, 1e-3)],
 )
 def test_the_gradient_by_parameters_agrees_with_differences(backend: str, name: str, value: float, step: float) -> None:
-    """Differences of cells that are made with other parameters, so that the stress at rest changes with them.
+    """Differences of cells that get other parameters later, as in training: the stress at rest changes with them.
 
     One of the increments takes no time.
     """
@@ -271,8 +271,9 @@ def test_the_gradient_by_parameters_agrees_with_differences(backend: str, name: 
     (gradient,) = torch.autograd.grad(loss.sum(), cell.force_field.value(name))
 
     def with_change(s: float) -> Tensor:
-        other = polymer(bending_stiffness=bending, parameters={name: value + s})
-        return loss_of(other, path, times, other.sample_positions)
+        cell.force_field.set_value(name, value + s)
+        with torch.no_grad():
+            return loss_of(cell, path, times, cell.sample_positions)
 
     expected = checked_difference(with_change, step)
     assert float(gradient.sum()) == pytest.approx(float(expected), rel=1e-6)
