@@ -69,26 +69,25 @@ def biot_from_virial(tensor, back, box0, out):
 def branch_stiffness(x, stretch, box0, p):
     """Stiffness k of all terms at the minimum x (N, 4), and their vectors carried back, d0 = U^-1 d (P, 3)."""
     k = stiffness(x, find_terms(x, product(stretch, box0), p, p.cutoff), p)
-    d0 = np.empty((k.d.shape[0], 3))
-    carry(k.d, inverse(stretch), d0)
+    d0 = np.empty((k.second.size, 3))
+    carry(k.d.T, inverse(stretch), d0)
     return k, d0
 
 
 @njit(**FAST)
 def add_pulls(k, pulls, forces):
     """Add to `forces` (N, 4) the pulls (P, 3) of terms on their first particles, reversed on the second."""
-    for i in range(forces.shape[0]):
-        for q in range(k.starts[i], k.starts[i + 1]):
-            for a in range(3):
-                forces[i, a] += pulls[q, a]
-                forces[k.second[q], a] -= pulls[q, a]
+    for q in range(k.second.size):
+        for a in range(3):
+            forces[k.first[q], a] += pulls[q, a]
+            forces[k.second[q], a] -= pulls[q, a]
 
 
 @njit(**FAST)
 def pulls_of(k, apart, out):
     """out = K apart for each pair term, all (P, 3)."""
     for q in range(apart.shape[0]):
-        d0, d1, d2 = k.d[q, 0], k.d[q, 1], k.d[q, 2]
+        d0, d1, d2 = k.d[0, q], k.d[1, q], k.d[2, q]
         stretch = k.along[q] * (d0 * apart[q, 0] + d1 * apart[q, 1] + d2 * apart[q, 2])
         out[q, 0] = k.slope[q] * apart[q, 0] + stretch * d0
         out[q, 1] = k.slope[q] * apart[q, 1] + stretch * d1
@@ -136,10 +135,9 @@ def tangent_times(x, stretch, box0, p, g, result, v):
     status = SOLVED
     if inner(right, right) > 1e-28 * np.square(pulls).sum():  # nothing is left of it in a crystal
         status, _ = solve(k, p, right, 1e-8, 12 * x.shape[0], v)
-    for i in range(x.shape[0]):
-        for q in range(k.starts[i], k.starts[i + 1]):
-            for a in range(3):
-                apart[q, a] += v[k.second[q], a] - v[i, a]
+    for q in range(k.second.size):
+        for a in range(3):
+            apart[q, a] += v[k.second[q], a] - v[k.first[q], a]
     pulls_of(k, apart, pulls)
     nominal = np.zeros((3, 3))
     add_outer(pulls, d0, nominal)
@@ -187,12 +185,11 @@ def stiffness_matrices(x, stretch, box0, p, basis):
     back = inverse(stretch)
     hessian, coupling, born = np.zeros((3 * len(x), 3 * len(x))), np.zeros((3 * len(x), 6)), np.zeros((6, 6))
     members, legs0 = np.empty(2, np.int64), np.empty((1, 3))
-    for first in range(x.shape[0]):
-        for q in range(k.starts[first], k.starts[first + 1]):
-            block = k.slope[q] * np.eye(3) + k.along[q] * np.outer(k.d[q, :3], k.d[q, :3])
-            members[0], members[1] = first, k.second[q]
-            legs0[0] = d0[q]
-            _add_matrices(members, legs0, block, basis, hessian, coupling, born)
+    for q in range(k.second.size):
+        block = k.slope[q] * np.eye(3) + k.along[q] * np.outer(k.d[:, q], k.d[:, q])
+        members[0], members[1] = k.first[q], k.second[q]
+        legs0[0] = d0[q]
+        _add_matrices(members, legs0, block, basis, hessian, coupling, born)
     for row in range(p.angles.shape[0]):
         legs = np.empty((2, 3))
         fill_legs(x, p.angles[row], legs)

@@ -32,8 +32,8 @@ class Field(NamedTuple):
     Pairs of types are of kinds[type, type] and have the Lennard-Jones constants `epsilon`, `sigma2` = sigma^2, `inner`,
     `width` = 1/(outer - inner), `raised`, the energy by which they are raised, and `outer2`, all (kinds,); `cutoff` is
     the largest of the cutoffs. `excluded` (N, E) lists for each particle those of higher index with which it has no
-    such energy, -1 where the list is shorter. `joined` (J, 2) are bonds and the like, the lower index first and in its
-    order, of the forms `join_forms` (J,) with constants `join_numbers` (J, 5). `angles` (A, 3) and `torsions` (D, 4)
+    such energy, -1 where the list is shorter. `joined` (J, 2) are bonds and the like, the lower index first, of the
+    forms `join_forms` (J,) with constants `join_numbers` (J, 5). `angles` (A, 3) and `torsions` (D, 4)
     are of three and four particles; `torsion_numbers` (D, terms, 3) hold stiffness, phase and period.
     """
 
@@ -116,7 +116,10 @@ def _pair_numbers(pairs: LennardJones) -> dict[str, np.ndarray]:
 
 
 def _joined(terms: list[Any], types: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Members, forms and constants of all joined pairs, in the order of their lower member."""
+    """Members, forms and constants of all joined pairs.
+
+    Those of neighbouring particles are kept apart: forces on the same particle wait for each other.
+    """
     members, forms, numbers = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)], [np.zeros((0, 5))]
     for term in terms:
         form, columns = _form_of(term, types)
@@ -124,6 +127,8 @@ def _joined(terms: list[Any], types: Tensor) -> tuple[np.ndarray, np.ndarray, np
         forms.append(np.full(len(term.members), form))
         numbers.append(np.stack([*columns, *[np.zeros(len(term.members))] * (5 - len(columns))], axis=1))
     order = np.argsort(np.concatenate(members)[:, 0], kind="stable")
+    apart = -(-len(order) // 4)
+    order = np.concatenate([order, *(order[k::apart] for k in range(apart))])[len(order) :]
     first, second, third = (np.ascontiguousarray(np.concatenate(parts)[order]) for parts in (members, forms, numbers))
     return first, second, third
 

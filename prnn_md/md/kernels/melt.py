@@ -19,13 +19,13 @@ def capped_forces(x, terms, p, cap, forces):
 
     inf tells of a broken bond.
     """
-    separations(x, terms.starts, terms.second, terms.shifts, 0, x.shape[0], terms.d, terms.r2)
+    separations(x, terms, 0, terms.second.size)
     trace, r2, least = 0.0, terms.r2, cap * cap
     for q in range(r2.size):
         r2[q] = max(r2[q], least)
-    pair_terms(terms, p, 0, x.shape[0])
+    pair_terms(terms, p, 0, r2.size)
     forces[:] = 0.0
-    add_pair_forces(terms.starts, terms.second, terms.d, terms.slope, 0, x.shape[0], forces)
+    add_pair_forces(terms, 0, r2.size, forces)
     for q in range(r2.size):
         trace += terms.slope[q] * r2[q]
     if add_joined_forces(x, p.joined, p.join_forms, p.join_numbers, forces) == np.inf:

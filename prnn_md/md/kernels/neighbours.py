@@ -13,15 +13,19 @@ NARROWEST = 0.25  # width of the narrowest box where pairs may meet through seve
 
 
 class Terms(NamedTuple):
-    """The pairs of a cell that are near enough to interact, each at its particle of lower index, and room to work in.
+    """The pairs of a cell that are near enough to interact, and room to work in.
 
-    The pairs of particle i are numbers `starts`[i] to `starts`[i + 1]; each joins it to the particle `second` (P,),
-    which `shifts` (P, 4), a sum of box vectors, brings next to it. `outer2` (P,) is the squared cutoff of each; if
-    there are several kinds of pairs, `constants` (5, P) are the epsilon, sigma2, inner, width and raised of each, see
-    `Field`, and else (5, 0). `d` (P, 4), `r2` and `slope` (P,) are room for the work of one evaluation.
+    Each joins a particle `first` to another `second` (P,), not before it, which `shifts` (P, 4), a sum of box vectors,
+    brings next to it. `outer2` (P,) is the squared cutoff of each; if there are several kinds of pairs, `constants`
+    (5, P) are the epsilon, sigma2, inner, width and raised of each, see `Field`, and else (5, 0). `d` (3, P), `r2` and
+    `slope` (P,) are room for the work of one evaluation.
+
+    Four pairs in a row are worked on at once. Therefore P is a multiple of four: up to three pairs of a particle and
+    itself, far beyond a cutoff of zero, fill up the list. And as in a deal of cards, each pair is put four places after
+    the one that was found before it, so that forces on the same particle do not wait for each other.
     """
 
-    starts: np.ndarray
+    first: np.ndarray
     second: np.ndarray
     shifts: np.ndarray
     outer2: np.ndarray
@@ -66,29 +70,37 @@ def find_terms(x, box, p, reach):
         _find_near(fractions, box, p.excluded, reach * reach, near, found)
     else:
         near, found, images = _find_images(fractions, home, box, p.excluded, reach)
-    size = np.int64(found.sum())
-    starts, shifts, outer2 = np.empty(n + 1, np.uint32), np.zeros((size, 4)), np.empty(size)
-    constants = np.empty((5, size if p.epsilon.size > 1 else 0))
-    count = 0
+    size = (np.int64(found.sum()) + 3) // 4 * 4
+    first, second = np.zeros(size, np.uint32), np.zeros(size, np.uint32)
+    shifts, outer2 = np.zeros((size, 4)), np.zeros(size)
+    constants = np.zeros((5, size if p.epsilon.size > 1 else 0))
+    count, q = 0, 0
     for i in range(n):
-        starts[i] = count
         for _ in range(found[i]):
             j = near[count]
             if images.shape[0]:
                 image = (images[count, 0], images[count, 1], images[count, 2])
             else:
                 image = _nearest_image(i, j, fractions)
-            _fill_shift(i, j, image, home, box, shifts[count])
+            first[q], second[q] = i, j
+            _fill_shift(i, j, image, home, box, shifts[q])
             kind = p.kinds[p.types[i], p.types[j]]
-            outer2[count] = p.outer2[kind]
+            outer2[q] = p.outer2[kind]
             if constants.shape[1]:
-                constants[0, count], constants[1, count] = p.epsilon[kind], p.sigma2[kind]
-                constants[2, count], constants[3, count] = p.inner[kind], p.width[kind]
-                constants[4, count] = p.raised[kind]
-            count += 1
-    starts[n] = count
-    d, r2, slope = np.empty((size, 4)), np.empty(size), np.empty(size)
-    return Terms(starts, near[:size], shifts, outer2, constants, d, r2, slope)
+                constants[0, q], constants[1, q] = p.epsilon[kind], p.sigma2[kind]
+                constants[2, q], constants[3, q] = p.inner[kind], p.width[kind]
+                constants[4, q] = p.raised[kind]
+            count, q = count + 1, _next_place(q, size)
+    for _ in range(count, size):
+        shifts[q, 0] = 100.0 * reach
+        q = _next_place(q, size)
+    return Terms(first, second, shifts, outer2, constants, np.empty((3, size)), np.empty(size), np.empty(size))
+
+
+@njit(**FAST)
+def _next_place(q, size):
+    """Four places on, or the next of the first four."""
+    return q + 4 if q + 4 < size else q + 5 - size
 
 
 @njit(**FAST)

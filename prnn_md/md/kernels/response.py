@@ -20,18 +20,17 @@ def force_adjoint(weights, k, p, scratch, place, box_gradient):
     for i in range(place.shape[0]):
         for a in range(4):
             place[i, a] -= scratch[i, a]
-    for i in range(weights.shape[0]):
-        for q in range(k.starts[i], k.starts[i + 1]):
-            s = k.shifts[q]
-            if s[0] == 0.0 and s[1] == 0.0 and s[2] == 0.0:
-                continue
-            j, d = k.second[q], k.d[q]
-            w0, w1, w2 = weights[j, 0] - weights[i, 0], weights[j, 1] - weights[i, 1], weights[j, 2] - weights[i, 2]
-            stretch = k.along[q] * (d[0] * w0 + d[1] * w1 + d[2] * w2)
-            for b in range(3):
-                box_gradient[0, b] -= (k.slope[q] * w0 + stretch * d[0]) * s[b]
-                box_gradient[1, b] -= (k.slope[q] * w1 + stretch * d[1]) * s[b]
-                box_gradient[2, b] -= (k.slope[q] * w2 + stretch * d[2]) * s[b]
+    for q in range(k.second.size):
+        s = k.shifts[q]
+        if s[0] == 0.0 and s[1] == 0.0 and s[2] == 0.0:
+            continue
+        i, j, d0, d1, d2 = k.first[q], k.second[q], k.d[0, q], k.d[1, q], k.d[2, q]
+        w0, w1, w2 = weights[j, 0] - weights[i, 0], weights[j, 1] - weights[i, 1], weights[j, 2] - weights[i, 2]
+        stretch = k.along[q] * (d0 * w0 + d1 * w1 + d2 * w2)
+        for b in range(3):
+            box_gradient[0, b] -= (k.slope[q] * w0 + stretch * d0) * s[b]
+            box_gradient[1, b] -= (k.slope[q] * w1 + stretch * d1) * s[b]
+            box_gradient[2, b] -= (k.slope[q] * w2 + stretch * d2) * s[b]
 
 
 @njit(**FAST)
@@ -41,24 +40,23 @@ def virial_adjoint(g, x, k, p, place, box_gradient):
     The virial is the sum of u'/r d (x) d; its derivative in the direction of d along w, times g, is w . m with
     m = 2 u'/r g d + along (d . g d) d; angles and torsions have derivatives of their gradients instead.
     """
-    for i in range(x.shape[0]):
-        for q in range(k.starts[i], k.starts[i + 1]):
-            j, d, s = k.second[q], k.d[q], k.shifts[q]
-            g0 = g[0, 0] * d[0] + g[0, 1] * d[1] + g[0, 2] * d[2]
-            g1 = g[1, 0] * d[0] + g[1, 1] * d[1] + g[1, 2] * d[2]
-            g2 = g[2, 0] * d[0] + g[2, 1] * d[1] + g[2, 2] * d[2]
-            double, along = 2.0 * k.slope[q], k.along[q] * (d[0] * g0 + d[1] * g1 + d[2] * g2)
-            m0, m1, m2 = double * g0 + along * d[0], double * g1 + along * d[1], double * g2 + along * d[2]
-            place[i, 0] -= m0
-            place[i, 1] -= m1
-            place[i, 2] -= m2
-            place[j, 0] += m0
-            place[j, 1] += m1
-            place[j, 2] += m2
-            for b in range(3):
-                box_gradient[0, b] += m0 * s[b]
-                box_gradient[1, b] += m1 * s[b]
-                box_gradient[2, b] += m2 * s[b]
+    for q in range(k.second.size):
+        i, j, s, d0, d1, d2 = k.first[q], k.second[q], k.shifts[q], k.d[0, q], k.d[1, q], k.d[2, q]
+        g0 = g[0, 0] * d0 + g[0, 1] * d1 + g[0, 2] * d2
+        g1 = g[1, 0] * d0 + g[1, 1] * d1 + g[1, 2] * d2
+        g2 = g[2, 0] * d0 + g[2, 1] * d1 + g[2, 2] * d2
+        double, along = 2.0 * k.slope[q], k.along[q] * (d0 * g0 + d1 * g1 + d2 * g2)
+        m0, m1, m2 = double * g0 + along * d0, double * g1 + along * d1, double * g2 + along * d2
+        place[i, 0] -= m0
+        place[i, 1] -= m1
+        place[i, 2] -= m2
+        place[j, 0] += m0
+        place[j, 1] += m1
+        place[j, 2] += m2
+        for b in range(3):
+            box_gradient[0, b] += m0 * s[b]
+            box_gradient[1, b] += m1 * s[b]
+            box_gradient[2, b] += m2 * s[b]
     _chain_virial_adjoint(g, x, p.angles, k.bend, k.bend_slope, place)
     _chain_virial_adjoint(g, x, p.torsions, k.twist, k.twist_slope, place)
 

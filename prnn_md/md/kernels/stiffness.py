@@ -13,21 +13,22 @@ from prnn_md.md.kernels.arrays import combine, copy, inner, remove_mean
 from prnn_md.md.kernels.chains import add_leg_pulls, chain_stiffness, fill_legs, stiffness_times
 from prnn_md.md.kernels.compiled import FAST
 from prnn_md.md.kernels.field import FENE, HARMONIC
-from prnn_md.md.kernels.potential import joined_slope, separations
+from prnn_md.md.kernels.potential import joined_slope, push, separations
+from prnn_md.md.kernels.vectors import components, index_at, part, row, rows_of
 
 SOLVED, NOT_SOLVED, NOT_POSITIVE = 0, 1, 2
 SOFTEST = 1e-6  # curvature, in epsilon/sigma^2, below which the energy counts as flat along a direction
 
 
 class Stiffness(NamedTuple):
-    """The pair terms of a cell within the cutoff, joined ones and others, in rows as in `Terms`, and their stiffness.
+    """The pair terms of a cell within the cutoff, joined ones and others, and their stiffness.
 
-    `d` (P, 4) from first to second particle; `shifts` (P, 4) as in `Terms`; `slope` (P,), u'/r; `along` (P,),
-    (u'' - u'/r)/r^2. `bend` (A, 6, 6) and `twist` (D, 9, 9) are the second derivatives of angles and torsions by their
+    `first`, `second` (P,) and `shifts` (P, 4) as in `Terms`, also filled up to a multiple of four, by terms without
+    stiffness; `d` (3, P) from first to second particle; `slope` (P,), u'/r; `along` (P,), (u'' - u'/r)/r^2. `bend` (A, 6, 6) and `twist` (D, 9, 9) are the second derivatives of angles and torsions by their
     legs, `bend_slope` (A, 2, 3) and `twist_slope` (D, 3, 3) the first.
     """
 
-    starts: np.ndarray
+    first: np.ndarray
     second: np.ndarray
     d: np.ndarray
     shifts: np.ndarray
@@ -42,34 +43,31 @@ class Stiffness(NamedTuple):
 @njit(**FAST)
 def stiffness(x, terms, p):
     """Stiffness of all terms that are within the cutoff at positions x (N, 4)."""
-    separations(x, terms.starts, terms.second, terms.shifts, 0, x.shape[0], terms.d, terms.r2)
-    size = terms.second.size + p.joined.shape[0]
-    pair_along = np.empty(terms.second.size)
+    separations(x, terms, 0, terms.second.size)
+    pair_along, bonds, size = np.empty(terms.second.size), p.joined.shape[0], p.joined.shape[0]
     fill_pair_stiffness(terms, p, pair_along)
-    starts, second = np.empty_like(terms.starts), np.empty(size, np.uint32)
-    d, shifts, slope, along = np.empty((size, 4)), np.zeros((size, 4)), np.empty(size), np.empty(size)
-    count, bond = 0, 0
-    for i in range(x.shape[0]):
-        starts[i] = count
-        while bond < p.joined.shape[0] and p.joined[bond, 0] == i:
-            j = p.joined[bond, 1]
-            second[count] = j
-            for a in range(4):
-                d[count, a] = x[j, a] - x[i, a]
-            r2 = d[count, 0] ** 2 + d[count, 1] ** 2 + d[count, 2] ** 2
-            slope[count], along[count] = joined_stiffness(r2, p.join_forms[bond], p.join_numbers, bond)
-            bond += 1
+    for q in range(terms.second.size):
+        size += terms.r2[q] < terms.outer2[q]
+    size = (size + 3) // 4 * 4
+    first, second, shifts = np.zeros(size, np.uint32), np.zeros(size, np.uint32), np.zeros((size, 4))
+    d, slope, along = np.zeros((3, size)), np.zeros(size), np.zeros(size)
+    for k in range(bonds):
+        i, j = p.joined[k, 0], p.joined[k, 1]
+        first[k], second[k] = i, j
+        for a in range(3):
+            d[a, k] = x[j, a] - x[i, a]
+        r2 = d[0, k] ** 2 + d[1, k] ** 2 + d[2, k] ** 2
+        slope[k], along[k] = joined_stiffness(r2, p.join_forms[k], p.join_numbers, k)
+    count = bonds
+    for q in range(terms.second.size):
+        if terms.r2[q] < terms.outer2[q]:
+            first[count], second[count] = terms.first[q], terms.second[q]
+            slope[count], along[count] = terms.slope[q], pair_along[q]
+            for a in range(3):
+                d[a, count], shifts[count, a] = terms.d[a, q], terms.shifts[q, a]
             count += 1
-        for q in range(terms.starts[i], terms.starts[i + 1]):
-            second[count], slope[count], along[count] = terms.second[q], terms.slope[q], pair_along[q]
-            for a in range(4):
-                d[count, a] = terms.d[q, a]
-            for a in range(4):
-                shifts[count, a] = terms.shifts[q, a]
-            count += terms.r2[q] < terms.outer2[q]
-    starts[x.shape[0]] = count
     chains = chain_stiffness(x, p)
-    return Stiffness(starts, second[:count], d[:count], shifts[:count], slope[:count], along[:count], *chains)
+    return Stiffness(first, second, d, shifts, slope, along, *chains)
 
 
 @njit(**FAST)
@@ -139,32 +137,27 @@ def joined_stiffness(r2, form, numbers, b):
 @njit(**FAST)
 def hessian_times(v, k, p, out):
     """out = W_yy v for displacements v (N, 4), a `Stiffness` k and the `Field` p that it is of."""
-    _pairs_times(v, k.starts, k.second, k.d, k.slope, k.along, out)
+    _pairs_times(v, k, out)
     if p.angles.shape[0] + p.torsions.shape[0]:
         _subtract_chains(v, p.angles, k.bend, out)
         _subtract_chains(v, p.torsions, k.twist, out)
 
 
 @njit(**FAST)
-def _pairs_times(v, starts, second, d, slopes, alongs, out):
+def _pairs_times(v, k, out):
     out[:] = 0.0
-    for i in range(v.shape[0]):
-        v0, v1, v2, v3 = v[i, 0], v[i, 1], v[i, 2], v[i, 3]
-        f0, f1, f2, f3 = 0.0, 0.0, 0.0, 0.0
-        for q in range(starts[i], starts[i + 1]):
-            j, slope = second[q], slopes[q]
-            d0, d1, d2, d3 = d[q, 0], d[q, 1], d[q, 2], d[q, 3]
-            w0, w1, w2, w3 = v[j, 0] - v0, v[j, 1] - v1, v[j, 2] - v2, v[j, 3] - v3
-            stretch = alongs[q] * (d0 * w0 + d1 * w1 + d2 * w2)
-            g0, g1 = slope * w0 + stretch * d0, slope * w1 + stretch * d1
-            g2, g3 = slope * w2 + stretch * d2, slope * w3 + stretch * d3
-            f0, f1, f2, f3 = f0 + g0, f1 + g1, f2 + g2, f3 + g3
-            h0, h1, h2, h3 = out[j, 0] + g0, out[j, 1] + g1, out[j, 2] + g2, out[j, 3] + g3
-            out[j, 0], out[j, 1], out[j, 2], out[j, 3] = h0, h1, h2, h3
-        out[i, 0] -= f0
-        out[i, 1] -= f1
-        out[i, 2] -= f2
-        out[i, 3] -= f3
+    first, second, d0, d1, d2 = k.first, k.second, k.d[0], k.d[1], k.d[2]
+    for q in range(0, second.size, 4):
+        a, b = row(v, index_at(first, q)) - row(v, index_at(second, q)), row(v, index_at(first, q + 1)) - row(v, index_at(second, q + 1))
+        c, d = row(v, index_at(first, q + 2)) - row(v, index_at(second, q + 2)), row(v, index_at(first, q + 3)) - row(v, index_at(second, q + 3))
+        w0, w1, w2 = components(a, b, c, d)
+        x0, x1, x2, slope = part(d0, q), part(d1, q), part(d2, q), part(k.slope, q)
+        stretch = part(k.along, q) * (x0 * w0 + x1 * w1 + x2 * w2)
+        a, b, c, d = rows_of(slope * w0 + stretch * x0, slope * w1 + stretch * x1, slope * w2 + stretch * x2)
+        push(index_at(first, q), index_at(second, q), a, out)
+        push(index_at(first, q + 1), index_at(second, q + 1), b, out)
+        push(index_at(first, q + 2), index_at(second, q + 2), c, out)
+        push(index_at(first, q + 3), index_at(second, q + 3), d, out)
 
 
 @njit(**FAST)
@@ -208,15 +201,14 @@ def factor_chains(k, p, beads):
     bead to the one before. Where the part is not positive definite, the coupling and if need be more is left out.
     """
     pivots, coupling, lower = np.zeros((beads, 3, 3)), np.zeros((beads, 3, 3)), np.zeros((beads, 3, 3))
-    for i in range(beads):
-        for q in range(k.starts[i], k.starts[i + 1]):
-            j = k.second[q]
-            if j == i:  # a particle and its own image move together
-                continue
-            _add_block(k.slope[q], k.along[q], k.d[q], pivots[i])
-            _add_block(k.slope[q], k.along[q], k.d[q], pivots[j])
-            if j == i + 1:
-                _add_block(-k.slope[q], -k.along[q], k.d[q], coupling[j])
+    for q in range(k.second.size):
+        i, j = k.first[q], k.second[q]
+        if j == i:  # a particle and its own image move together
+            continue
+        _add_block(k.slope[q], k.along[q], k.d, q, pivots[i])
+        _add_block(k.slope[q], k.along[q], k.d, q, pivots[j])
+        if j == i + 1:
+            _add_block(-k.slope[q], -k.along[q], k.d, q, coupling[j])
     _add_chain_blocks(p.angles, k.bend, pivots, coupling)
     _add_chain_blocks(p.torsions, k.twist, pivots, coupling)
     inverses = np.empty((beads, 3, 3))
@@ -260,12 +252,12 @@ def _add_chain_blocks(members, stiffnesses, pivots, coupling):
 
 
 @njit(**FAST)
-def _add_block(slope, along, d, block):
-    """Add slope I + along d (x) d to a block (3, 3)."""
+def _add_block(slope, along, d, q, block):
+    """Add slope I + along d (x) d to a block (3, 3), for column q of d (3, P)."""
     for a in range(3):
         block[a, a] += slope
         for b in range(3):
-            block[a, b] += along * d[a] * d[b]
+            block[a, b] += along * d[a, q] * d[b, q]
 
 
 @njit(**FAST)
