@@ -22,7 +22,7 @@ from prnn_md.md.sample import Samples
 SET = 32
 """Samples of a set, of which those are made that are asked for."""
 
-VERSION = 1
+VERSION = 2
 """Of all builders: to be raised when one of them makes other samples of the same recipe."""
 
 

@@ -6,10 +6,10 @@ Plain loops: array expressions of numba take much longer to compile.
 import numpy as np
 from numba import njit
 
-from prnn_md.md.kernels.compiled import FAST
+from prnn_md.md.kernels.compiled import BARE, FAST
 
 
-@njit(**FAST)
+@njit(**BARE)
 def inner(a, b):
     """Scalar product of two arrays (N, 4)."""
     total = 0.0
@@ -18,7 +18,7 @@ def inner(a, b):
     return total
 
 
-@njit(**FAST)
+@njit(**BARE)
 def copy(a, out):
     """out = a, both (N, 4)."""
     for i in range(a.shape[0]):
@@ -26,7 +26,7 @@ def copy(a, out):
             out[i, k] = a[i, k]
 
 
-@njit(**FAST)
+@njit(**BARE)
 def combine(one, a, other, b, out):
     """out = one a + other b for numbers `one` and `other` and arrays (N, 4)."""
     for i in range(a.shape[0]):
@@ -34,7 +34,7 @@ def combine(one, a, other, b, out):
             out[i, k] = one * a[i, k] + other * b[i, k]
 
 
-@njit(**FAST)
+@njit(**BARE)
 def longest_row(a):
     """Length of the longest row of an array (N, 4)."""
     largest = 0.0
@@ -43,7 +43,7 @@ def longest_row(a):
     return np.sqrt(largest)
 
 
-@njit(**FAST)
+@njit(**BARE)
 def largest_move(a, b):
     """Largest distance between the rows of a and b, both (N, 4)."""
     largest = 0.0
@@ -53,7 +53,7 @@ def largest_move(a, b):
     return np.sqrt(largest)
 
 
-@njit(**FAST)
+@njit(**BARE)
 def remove_mean(a):
     """Subtract from an array (N, 4) the mean of its rows."""
     for k in range(3):
@@ -65,7 +65,7 @@ def remove_mean(a):
             a[i, k] -= mean
 
 
-@njit(**FAST)
+@njit(**BARE)
 def determinant(m):
     """Determinant of a matrix (3, 3)."""
     return (
@@ -97,7 +97,7 @@ def product(a, b):
     return out
 
 
-@njit(**FAST)
+@njit(**BARE)
 def carry(x, matrix, out):
     """Fill the first three columns of `out` with a matrix (3, 3) times the vectors in the first three columns of x."""
     for i in range(x.shape[0]):

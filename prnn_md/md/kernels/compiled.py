@@ -7,11 +7,20 @@ from pathlib import Path
 
 import numba
 
-FAST = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
+FAST = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "contract", "arcp", "nsz"},
+    "_nrt": True,
+}
 """Options of all compiled functions: arithmetic is fast but keeps inf and nan meaningful, division does not check."""
 
-INLINED = {**FAST, "forceinline": True}
-"""Those of functions that do little for each time that they are called with all arrays of a cell or a force field."""
+BARE = {**FAST, "_nrt": False}
+"""Those of functions that make no arrays: they do not count who refers to the arrays of a cell and a force field."""
+
+INLINED = {**BARE, "forceinline": True}
+"""Those of functions that do little for each time that they are called."""
 
 # Four numbers in a row, such as a particle's coordinates, are then worked on in one instruction: twice the speed.
 vars(numba.config)["SLP_VECTORIZE"] = 1

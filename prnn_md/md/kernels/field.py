@@ -32,9 +32,10 @@ class Field(NamedTuple):
     Pairs of types are of kinds[type, type] and have the Lennard-Jones constants `epsilon`, `sigma2` = sigma^2, `inner`,
     `width` = 1/(outer - inner), `raised`, the energy by which they are raised, and `outer2`, all (kinds,); `cutoff` is
     the largest of the cutoffs. `excluded` (N, E) lists for each particle those of higher index with which it has no
-    such energy, -1 where the list is shorter. `joined` (J, 2) are bonds and the like, the lower index first, of the
-    forms `join_forms` (J,) with constants `join_numbers` (J, 5). `angles` (A, 3) and `torsions` (D, 4)
-    are of three and four particles; `torsion_numbers` (D, terms, 3) hold stiffness, phase and period.
+    such energy, -1 where the list is shorter. `joined` (J, 2) are bonds and the like, the lower index first, with
+    constants `join_numbers` (4, J); those of the form f, FENE, HARMONIC or SCALED_PAIR, end at `join_ends`[f].
+    `angles` (A, 3) and `torsions` (D, 4) are of three and four particles; `torsion_numbers` (D, terms, 3) hold
+    stiffness, phase and period.
     """
 
     masses: np.ndarray
@@ -50,7 +51,7 @@ class Field(NamedTuple):
     several_images: bool
     excluded: np.ndarray
     joined: np.ndarray
-    join_forms: np.ndarray
+    join_ends: np.ndarray
     join_numbers: np.ndarray
     angles: np.ndarray
     angle_forms: np.ndarray
@@ -70,7 +71,7 @@ def compiled_field(force_field: ForceField, types: Tensor) -> Field:
     if not isinstance(pairs, LennardJones):
         raise NoKernel("there is a compiled function for Lennard-Jones pairs only")
     numbers = _pair_numbers(pairs)
-    joined, forms, constants = _joined([terms.pop(name) for name in ("bonds", "scaled_pairs") if name in terms], types)
+    joined = [terms.pop(name) for name in ("bonds", "scaled_pairs") if name in terms]
     angles, torsions = terms.pop("angles", None), terms.pop("torsions", None)
     if terms:
         raise NoKernel(f"there is no compiled function for {', '.join(terms)}")
@@ -82,9 +83,7 @@ def compiled_field(force_field: ForceField, types: Tensor) -> Field:
         cutoff=force_field.cutoff,
         several_images=force_field.several_images,
         excluded=excluded_partners(force_field.excluded.numpy(), len(types)),
-        joined=joined,
-        join_forms=forms,
-        join_numbers=constants,
+        **_joined(joined, types),
         **_angle_numbers(angles),
         **_torsion_numbers(torsions),
     )
@@ -115,22 +114,25 @@ def _pair_numbers(pairs: LennardJones) -> dict[str, np.ndarray]:
     }
 
 
-def _joined(terms: list[Any], types: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Members, forms and constants of all joined pairs.
-
-    Those of neighbouring particles are kept apart: forces on the same particle wait for each other.
-    """
-    members, forms, numbers = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)], [np.zeros((0, 5))]
+def _joined(terms: list[Any], types: Tensor) -> dict[str, np.ndarray]:
+    members, numbers = [np.zeros((0, 2), np.int64)] * 3, [np.zeros((4, 0))] * 3
     for term in terms:
         form, columns = _form_of(term, types)
-        members.append(np.sort(term.members.numpy(), axis=1))
-        forms.append(np.full(len(term.members), form))
-        numbers.append(np.stack([*columns, *[np.zeros(len(term.members))] * (5 - len(columns))], axis=1))
-    order = np.argsort(np.concatenate(members)[:, 0], kind="stable")
-    apart = -(-len(order) // 4)
-    order = np.concatenate([order, *(order[k::apart] for k in range(apart))])[len(order) :]
-    first, second, third = (np.ascontiguousarray(np.concatenate(parts)[order]) for parts in (members, forms, numbers))
-    return first, second, third
+        pairs = np.sort(term.members.numpy(), axis=1)
+        order = _dealt(pairs)
+        members[form] = pairs[order]
+        numbers[form] = np.stack([*columns, *[np.zeros(len(order))] * (4 - len(columns))])[:, order]
+    return {
+        "joined": np.concatenate(members),
+        "join_ends": np.cumsum([len(part) for part in members]),
+        "join_numbers": np.ascontiguousarray(np.concatenate(numbers, axis=1)),
+    }
+
+
+def _dealt(members: np.ndarray) -> np.ndarray:
+    """An order of pairs (J, 2) that puts four places between neighbours along a chain, see `Terms`."""
+    order = np.argsort(members[:, 0], kind="stable")
+    return order[np.argsort(np.arange(len(order)) % max(1, -(-len(order) // 4)), kind="stable")]
 
 
 def _form_of(term: Bonded, types: Tensor) -> tuple[int, list[np.ndarray]]:

@@ -7,7 +7,7 @@ from prnn_md.md.kernels.arrays import copy, determinant, largest_move
 from prnn_md.md.kernels.chains import add_chain_forces
 from prnn_md.md.kernels.compiled import FAST
 from prnn_md.md.kernels.neighbours import box_is_too_small, find_terms
-from prnn_md.md.kernels.potential import add_joined_forces, add_pair_forces, joined_slope, pair_terms, separations
+from prnn_md.md.kernels.potential import add_forces, joined_terms, pair_terms, separations
 
 EVERY = 10  # steps between two actions of thermostat and barostat
 HELD, BROKEN, NARROW, LOST = 0, 1, 2, 3
@@ -19,21 +19,17 @@ def capped_forces(x, terms, p, cap, forces):
 
     inf tells of a broken bond.
     """
-    separations(x, terms, 0, terms.second.size)
-    trace, r2, least = 0.0, terms.r2, cap * cap
-    for q in range(r2.size):
-        r2[q] = max(r2[q], least)
-    pair_terms(terms, p, 0, r2.size)
-    forces[:] = 0.0
-    add_pair_forces(terms, 0, r2.size, forces)
-    for q in range(r2.size):
-        trace += terms.slope[q] * r2[q]
-    if add_joined_forces(x, p.joined, p.join_forms, p.join_numbers, forces) == np.inf:
+    pairs, size, trace, r2 = terms.outer2.size, terms.second.size, 0.0, terms.r2
+    separations(x, terms, 0, size, 0)
+    for q in range(pairs):
+        r2[q] = max(r2[q], cap * cap)
+    pair_terms(terms, p, 0, pairs, 0)
+    if joined_terms(terms, p, pairs) == np.inf:
         return np.inf
-    for b in range(p.joined.shape[0]):
-        i, j = p.joined[b, 0], p.joined[b, 1]
-        square = (x[j, 0] - x[i, 0]) ** 2 + (x[j, 1] - x[i, 1]) ** 2 + (x[j, 2] - x[i, 2]) ** 2
-        trace += joined_slope(square, p.join_forms[b], p.join_numbers, b) * square
+    forces[:] = 0.0
+    add_forces(terms, 0, size, 0, forces)
+    for q in range(size):
+        trace += terms.slope[q] * r2[q]
     add_chain_forces(x, p, forces)  # angles do not change with size, so that they have no part in the trace
     return trace
 

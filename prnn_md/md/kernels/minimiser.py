@@ -24,12 +24,11 @@ FORCING = 0.05  # a Newton step is solved to this part of the force, or less whe
 @njit(**FAST)
 def bond_is_broken(x, p):
     """Whether a bond is as long as FENE allows, or longer."""
-    for b in range(p.joined.shape[0]):
-        if p.join_forms[b] == FENE_BOND:
-            i, j = p.joined[b, 0], p.joined[b, 1]
-            d0, d1, d2 = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], x[j, 2] - x[i, 2]
-            if d0 * d0 + d1 * d1 + d2 * d2 >= p.join_numbers[b, 1]:
-                return True
+    for k in range(p.join_ends[FENE_BOND]):
+        i, j = p.joined[k, 0], p.joined[k, 1]
+        d0, d1, d2 = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], x[j, 2] - x[i, 2]
+        if d0 * d0 + d1 * d1 + d2 * d2 >= p.join_numbers[1, k]:
+            return True
     return False
 
 

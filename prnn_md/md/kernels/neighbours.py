@@ -13,16 +13,17 @@ NARROWEST = 0.25  # width of the narrowest box where pairs may meet through seve
 
 
 class Terms(NamedTuple):
-    """The pairs of a cell that are near enough to interact, and room to work in.
+    """The terms of a cell with two particles: P pairs that are near enough to interact, then joined pairs.
 
-    Each joins a particle `first` to another `second` (P,), not before it, which `shifts` (P, 4), a sum of box vectors,
-    brings next to it. `outer2` (P,) is the squared cutoff of each; if there are several kinds of pairs, `constants`
-    (5, P) are the epsilon, sigma2, inner, width and raised of each, see `Field`, and else (5, 0). `d` (3, P), `r2` and
-    `slope` (P,) are room for the work of one evaluation.
+    Each joins a particle `first` to another `second` (T,), not before it, which `shifts` (T, 4), a sum of box vectors,
+    brings next to it. `outer2` (P,) is the squared cutoff of each pair; if there are several kinds of pairs,
+    `constants` (5, P) are the epsilon, sigma2, inner, width and raised of each, see `Field`, and else (5, 0). `d`
+    (3, T), `r2` and `slope` (T,) are room for the work of one evaluation.
 
-    Four pairs in a row are worked on at once. Therefore P is a multiple of four: up to three pairs of a particle and
-    itself, far beyond a cutoff of zero, fill up the list. And as in a deal of cards, each pair is put four places after
-    the one that was found before it, so that forces on the same particle do not wait for each other.
+    Four terms in a row are worked on at once. Therefore P and T are multiples of four: pairs of a particle and itself
+    fill up the list, up to three far beyond a cutoff of zero behind the pairs, up to three without a force at the end.
+    And as in a deal of cards, each pair is put four places after the one that was found before it, so that forces on
+    the same particle do not wait for each other.
     """
 
     first: np.ndarray
@@ -58,7 +59,7 @@ def strain_fault(stretch, box0, p):
 
 @njit(**FAST)
 def find_terms(x, box, p, reach):
-    """All pairs within `reach` that are not excluded, with every periodic image that is near enough.
+    """All pairs within `reach` that are not excluded, with every periodic image that is near enough, and joined pairs.
 
     `x` (N, 4) are unwrapped positions; `p` is a `Field`.
     """
@@ -71,8 +72,9 @@ def find_terms(x, box, p, reach):
     else:
         near, found, images = _find_images(fractions, home, box, p.excluded, reach)
     size = (np.int64(found.sum()) + 3) // 4 * 4
-    first, second = np.zeros(size, np.uint32), np.zeros(size, np.uint32)
-    shifts, outer2 = np.zeros((size, 4)), np.zeros(size)
+    total = size + (p.joined.shape[0] + 3) // 4 * 4
+    first, second = np.zeros(total, np.uint32), np.zeros(total, np.uint32)
+    shifts, outer2 = np.zeros((total, 4)), np.zeros(size)
     constants = np.zeros((5, size if p.epsilon.size > 1 else 0))
     count, q = 0, 0
     for i in range(n):
@@ -94,7 +96,9 @@ def find_terms(x, box, p, reach):
     for _ in range(count, size):
         shifts[q, 0] = 100.0 * reach
         q = _next_place(q, size)
-    return Terms(first, second, shifts, outer2, constants, np.empty((3, size)), np.empty(size), np.empty(size))
+    for k in range(p.joined.shape[0]):
+        first[size + k], second[size + k] = p.joined[k, 0], p.joined[k, 1]
+    return Terms(first, second, shifts, outer2, constants, np.empty((3, total)), np.empty(total), np.empty(total))
 
 
 @njit(**FAST)

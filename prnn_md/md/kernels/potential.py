@@ -1,6 +1,6 @@
 """Compiled energy, forces and virial of one cell.
 
-Positions x (N, 4) are unwrapped; `p` is a `Field`. The work on the pairs of a cell, its `Terms`, goes in passes:
+Positions x (N, 4) are unwrapped; `p` is a `Field`. The work on pairs, the `Terms` of a cell, goes in passes:
 vectors from particle to particle, then the arithmetic of each pair, then forces. Forces go through the passes for some
 pairs at a time, so that what one pass leaves is still in the fastest cache for the next.
 """
@@ -9,18 +9,18 @@ import numpy as np
 from numba import njit
 
 from prnn_md.md.kernels.chains import add_chain_forces, add_chain_virial
-from prnn_md.md.kernels.compiled import FAST, INLINED
-from prnn_md.md.kernels.field import FENE, HARMONIC
+from prnn_md.md.kernels.compiled import BARE, FAST, INLINED
+from prnn_md.md.kernels.field import FENE, HARMONIC, SCALED_PAIR
 from prnn_md.md.kernels.vectors import components, index_at, part, row, rows_of, set_part, set_row
 
 BLOCK = 256  # pairs that go through all passes together, a multiple of four
 
 
 @njit(**INLINED)
-def separations(x, terms, begin, end):
-    """Write to terms.d and terms.r2 the vectors from first to second particle and their squares.
+def separations(x, terms, begin, end, place):
+    """Write to terms.d and terms.r2, from `place` on, the vectors from first to second particle and their squares.
 
-    For the pairs from `begin` to `end`, multiples of four, at the beginning of d and r2.
+    For the terms from `begin` to `end`; these and `place` are multiples of four.
     """
     first, second, shifts, d0, d1, d2 = terms.first, terms.second, terms.shifts, terms.d[0], terms.d[1], terms.d[2]
     for q in range(begin, end, 4):
@@ -29,10 +29,11 @@ def separations(x, terms, begin, end):
         c = row(x, index_at(second, q + 2)) - row(x, index_at(first, q + 2)) + row(shifts, q + 2)
         d = row(x, index_at(second, q + 3)) - row(x, index_at(first, q + 3)) + row(shifts, q + 3)
         x0, x1, x2 = components(a, b, c, d)
-        set_part(d0, q - begin, x0)
-        set_part(d1, q - begin, x1)
-        set_part(d2, q - begin, x2)
-        set_part(terms.r2, q - begin, x0 * x0 + x1 * x1 + x2 * x2)
+        k = q - begin + place
+        set_part(d0, k, x0)
+        set_part(d1, k, x1)
+        set_part(d2, k, x2)
+        set_part(terms.r2, k, x0 * x0 + x1 * x1 + x2 * x2)
 
 
 @njit(**INLINED)
@@ -53,12 +54,13 @@ def pair(r2, epsilon, sigma2, inner, width, raised):
 
 
 @njit(**INLINED)
-def pair_terms(terms, p, begin, end):
-    """Energy of the pairs from `begin` to `end` at the first distances of terms.r2; fills the first of terms.slope."""
+def pair_terms(terms, p, begin, end, place):
+    """Energy of the pairs from `begin` to `end` at the squares terms.r2 from `place` on; fills terms.slope there."""
+    r2, slope = terms.r2[place:], terms.slope[place:]
     if p.epsilon.size == 1:
         constants = p.epsilon[0], p.sigma2[0], p.inner[0], p.width[0], p.raised[0]
-        return _pairs_of_one_kind(terms.r2, constants, end - begin, terms.slope)
-    return _pairs_of_many_kinds(terms.r2, terms.constants, begin, end - begin, terms.slope)
+        return _pairs_of_one_kind(r2, constants, end - begin, slope)
+    return _pairs_of_many_kinds(r2, terms.constants, begin, end - begin, slope)
 
 
 @njit(**INLINED)
@@ -82,77 +84,86 @@ def _pairs_of_many_kinds(r2, constants, base, count, slope):
     return total
 
 
-@njit(**FAST)
-def joined_slope(r2, form, numbers, b):
-    """Slope u'/r at squared distance r2 of a joined pair of this form with the constants `numbers`[b]."""
-    if form == FENE:
-        left = numbers[b, 1] - r2
-        both = 1.0 / (left * r2)  # one division for two
-        inverse = both * left
-        slope = numbers[b, 0] * numbers[b, 1] * r2 * both
-        t = numbers[b, 3] * inverse
-        s6 = t * t * t
-        return slope - 24.0 * numbers[b, 2] * s6 * (2.0 * s6 - 1.0) * inverse if s6 > 0.5 else slope
-    if form == HARMONIC:
-        return 2.0 * numbers[b, 0] * (1.0 - numbers[b, 1] / np.sqrt(r2))
-    t = numbers[b, 1] / r2
+@njit(**INLINED)
+def fene(r2, stiffness, extent2, epsilon, sigma2):
+    """Energy of the repulsion in a FENE bond at squared distance r2, and slope u'/r of the whole bond."""
+    left = extent2 - r2
+    both = 1.0 / (left * r2)  # one division for two
+    inverse = both * left
+    t = sigma2 * inverse
     s6 = t * t * t
-    return -(24.0 * numbers[b, 0] * s6 * (2.0 * s6 - 1.0) + numbers[b, 2] / np.sqrt(r2)) / r2
+    repels = s6 > 0.5
+    slope = stiffness * extent2 * r2 * both
+    u, away = 4.0 * epsilon * s6 * (s6 - 1.0) + epsilon, 24.0 * epsilon * s6 * (2.0 * s6 - 1.0) * inverse
+    return u if repels else 0.0, slope - (away if repels else 0.0)
 
 
 @njit(**INLINED)
-def add_joined_forces(x, joined, forms, numbers, forces):
-    """Energy of all joined pairs, inf with a broken bond; adds their forces (N, 4)."""
-    total, product, factor, extent2, per_extent2 = 0.0, 1.0, 0.0, 1.0, 1.0
-    for b in range(joined.shape[0]):
-        i, j = joined[b, 0], joined[b, 1]
-        d0, d1, d2, d3 = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], x[j, 2] - x[i, 2], x[j, 3] - x[i, 3]
-        r2 = d0 * d0 + d1 * d1 + d2 * d2
-        if forms[b] == FENE:
-            left = numbers[b, 1] - r2
-            if left <= 0.0:
-                return np.inf
-            # the sum of logarithms is taken as that of a product, which takes less time
-            if numbers[b, 0] * numbers[b, 1] != factor or numbers[b, 1] != extent2 or product < 1e-200:
-                total -= 0.5 * factor * np.log(product)
-                product, factor, extent2 = 1.0, numbers[b, 0] * numbers[b, 1], numbers[b, 1]
-                per_extent2 = 1.0 / extent2
-            product *= left * per_extent2
-            both = 1.0 / (left * r2)  # one division for two
-            inverse = both * left
-            slope = factor * r2 * both
-            t = numbers[b, 3] * inverse
-            s6 = t * t * t
-            if s6 > 0.5:
-                total += 4.0 * numbers[b, 2] * s6 * (s6 - 1.0) + numbers[b, 2]
-                slope -= 24.0 * numbers[b, 2] * s6 * (2.0 * s6 - 1.0) * inverse
-        elif forms[b] == HARMONIC:
-            total += numbers[b, 0] * (np.sqrt(r2) - numbers[b, 1]) ** 2
-            slope = joined_slope(r2, HARMONIC, numbers, b)
-        else:
-            t = numbers[b, 1] / r2
-            s6 = t * t * t
-            total += 4.0 * numbers[b, 0] * s6 * (s6 - 1.0) + numbers[b, 2] / np.sqrt(r2)
-            slope = joined_slope(r2, forms[b], numbers, b)
-        g0, g1, g2, g3 = slope * d0, slope * d1, slope * d2, slope * d3
-        h0, h1, h2, h3 = forces[i, 0] + g0, forces[i, 1] + g1, forces[i, 2] + g2, forces[i, 3] + g3
-        forces[i, 0], forces[i, 1], forces[i, 2], forces[i, 3] = h0, h1, h2, h3
-        h0, h1, h2, h3 = forces[j, 0] - g0, forces[j, 1] - g1, forces[j, 2] - g2, forces[j, 3] - g3
-        forces[j, 0], forces[j, 1], forces[j, 2], forces[j, 3] = h0, h1, h2, h3
+def harmonic(r2, stiffness, length):
+    """Energy and slope u'/r of a harmonic bond at squared distance r2."""
+    r = np.sqrt(r2)
+    return stiffness * (r - length) * (r - length), 2.0 * stiffness * (1.0 - length / r)
+
+
+@njit(**INLINED)
+def scaled_pair(r2, epsilon, sigma2, charge):
+    """Energy and slope u'/r of a scaled pair at squared distance r2."""
+    inverse, electric = 1.0 / r2, charge / np.sqrt(r2)
+    t = sigma2 * inverse
+    s6 = t * t * t
+    u = 4.0 * epsilon * s6 * (s6 - 1.0)
+    return u + electric, -(24.0 * epsilon * s6 * (2.0 * s6 - 1.0) + electric) * inverse
+
+
+@njit(**INLINED)
+def joined_terms(terms, p, place):
+    """Energy of the joined pairs at the squares terms.r2 from `place` on, inf with a broken bond; fills terms.slope."""
+    r2, slope = terms.r2[place:], terms.slope[place:]
+    first, second, third, fourth = p.join_numbers[0], p.join_numbers[1], p.join_numbers[2], p.join_numbers[3]
+    total = _energy_of_extension(r2, first, second, p.join_ends[FENE])
+    for k in range(p.join_ends[FENE]):
+        u, slope[k] = fene(r2[k], first[k], second[k], third[k], fourth[k])
+        total += u
+    for k in range(p.join_ends[FENE], p.join_ends[HARMONIC]):
+        u, slope[k] = harmonic(r2[k], first[k], second[k])
+        total += u
+    for k in range(p.join_ends[HARMONIC], p.join_ends[SCALED_PAIR]):
+        u, slope[k] = scaled_pair(r2[k], first[k], second[k], third[k])
+        total += u
+    for k in range(p.join_ends[SCALED_PAIR], terms.second.size - terms.outer2.size):
+        slope[k] = 0.0
+    return total
+
+
+@njit(**INLINED)
+def _energy_of_extension(r2, stiffness, extent2, bonds):
+    """Energy of so many FENE bonds without their repulsion, inf with a broken one.
+
+    A sum of logarithms is taken as that of a product, which takes less time.
+    """
+    total, product, factor, extent, per_extent = 0.0, 1.0, 0.0, 1.0, 1.0
+    for k in range(bonds):
+        if r2[k] >= extent2[k]:
+            return np.inf
+        if stiffness[k] * extent2[k] != factor or extent2[k] != extent or product < 1e-200:
+            total -= 0.5 * factor * np.log(product)
+            product, factor, extent = 1.0, stiffness[k] * extent2[k], extent2[k]
+            per_extent = 1.0 / extent
+        product *= 1.0 - r2[k] * per_extent
     return total - 0.5 * factor * np.log(product)
 
 
 @njit(**INLINED)
-def add_pair_forces(terms, begin, end, forces):
-    """Add slope d to `forces` (N, 4) of the first particle of each pair from `begin` to `end`, reversed to the second.
+def add_forces(terms, begin, end, place, forces):
+    """Add slope d to `forces` (N, 4) of the first particle of each term from `begin` to `end`, reversed to the second.
 
-    Slopes and vectors are the first of terms.slope and terms.d.
+    Slopes and vectors lie in terms.slope and terms.d from `place` on.
     """
     first, second, d0, d1, d2 = terms.first, terms.second, terms.d[0], terms.d[1], terms.d[2]
     for q in range(begin, end, 4):
-        slope = part(terms.slope, q - begin)
-        f0, f1, f2 = slope * part(d0, q - begin), slope * part(d1, q - begin), slope * part(d2, q - begin)
-        a, b, c, d = rows_of(f0, f1, f2)
+        k = q - begin + place
+        slope = part(terms.slope, k)
+        a, b, c, d = rows_of(slope * part(d0, k), slope * part(d1, k), slope * part(d2, k))
         push(index_at(first, q), index_at(second, q), a, forces)
         push(index_at(first, q + 1), index_at(second, q + 1), b, forces)
         push(index_at(first, q + 2), index_at(second, q + 2), c, forces)
@@ -166,18 +177,20 @@ def push(i, j, force, forces):
     set_row(forces, j, row(forces, j) - force)
 
 
-@njit(**FAST)
+@njit(**BARE)
 def energy_and_forces(x, terms, p, forces):
     """Energy of the cell, inf with a broken bond; fills `forces` (N, 4)."""
-    total, size = 0.0, terms.second.size
+    total, pairs, size = 0.0, terms.outer2.size, terms.second.size
     for i in range(x.shape[0]):
         forces[i, 0], forces[i, 1], forces[i, 2], forces[i, 3] = 0.0, 0.0, 0.0, 0.0
-    for begin in range(0, size, BLOCK):
-        end = min(begin + BLOCK, size)
-        separations(x, terms, begin, end)
-        total += pair_terms(terms, p, begin, end)
-        add_pair_forces(terms, begin, end, forces)
-    total += add_joined_forces(x, p.joined, p.join_forms, p.join_numbers, forces)
+    for begin in range(0, pairs, BLOCK):
+        end = min(begin + BLOCK, pairs)
+        separations(x, terms, begin, end, 0)
+        total += pair_terms(terms, p, begin, end, 0)
+        add_forces(terms, begin, end, 0, forces)
+    separations(x, terms, pairs, size, 0)
+    total += joined_terms(terms, p, 0)
+    add_forces(terms, pairs, size, 0, forces)
     if p.angles.shape[0] + p.torsions.shape[0]:
         total += add_chain_forces(x, p, forces)
     return total
@@ -186,9 +199,17 @@ def energy_and_forces(x, terms, p, forces):
 @njit(**FAST)
 def virial(x, terms, p):
     """Virial tensor, sum of u'/r d (x) d over all terms, (3, 3): volume times Cauchy stress, tension positive."""
-    size, slope, d0, d1, d2 = terms.second.size, terms.slope, terms.d[0], terms.d[1], terms.d[2]
-    separations(x, terms, 0, size)
-    pair_terms(terms, p, 0, size)
+    pairs, size, slope, d0, d1, d2 = (
+        terms.outer2.size,
+        terms.second.size,
+        terms.slope,
+        terms.d[0],
+        terms.d[1],
+        terms.d[2],
+    )
+    separations(x, terms, 0, size, 0)
+    pair_terms(terms, p, 0, pairs, 0)
+    joined_terms(terms, p, pairs)
     xx, xy, xz, yy, yz, zz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for q in range(size):
         xx += slope[q] * d0[q] * d0[q]
@@ -197,13 +218,6 @@ def virial(x, terms, p):
         yy += slope[q] * d1[q] * d1[q]
         yz += slope[q] * d1[q] * d2[q]
         zz += slope[q] * d2[q] * d2[q]
-    tensor, bond = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]), np.empty(3)
-    for k in range(p.joined.shape[0]):
-        for a in range(3):
-            bond[a] = x[p.joined[k, 1], a] - x[p.joined[k, 0], a]
-        pull = joined_slope(bond[0] ** 2 + bond[1] ** 2 + bond[2] ** 2, p.join_forms[k], p.join_numbers, k)
-        for a in range(3):
-            for b in range(3):
-                tensor[a, b] += pull * bond[a] * bond[b]
+    tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
     add_chain_virial(x, p, tensor)
     return tensor

@@ -11,9 +11,9 @@ from numba import njit
 
 from prnn_md.md.kernels.arrays import combine, copy, inner, remove_mean
 from prnn_md.md.kernels.chains import add_leg_pulls, chain_stiffness, fill_legs, stiffness_times
-from prnn_md.md.kernels.compiled import FAST
-from prnn_md.md.kernels.field import FENE, HARMONIC
-from prnn_md.md.kernels.potential import joined_slope, push, separations
+from prnn_md.md.kernels.compiled import BARE, FAST, INLINED
+from prnn_md.md.kernels.field import FENE, HARMONIC, SCALED_PAIR
+from prnn_md.md.kernels.potential import fene, harmonic, push, scaled_pair, separations
 from prnn_md.md.kernels.vectors import components, index_at, part, row, rows_of
 
 SOLVED, NOT_SOLVED, NOT_POSITIVE = 0, 1, 2
@@ -24,8 +24,9 @@ class Stiffness(NamedTuple):
     """The pair terms of a cell within the cutoff, joined ones and others, and their stiffness.
 
     `first`, `second` (P,) and `shifts` (P, 4) as in `Terms`, also filled up to a multiple of four, by terms without
-    stiffness; `d` (3, P) from first to second particle; `slope` (P,), u'/r; `along` (P,), (u'' - u'/r)/r^2. `bend` (A, 6, 6) and `twist` (D, 9, 9) are the second derivatives of angles and torsions by their
-    legs, `bend_slope` (A, 2, 3) and `twist_slope` (D, 3, 3) the first.
+    stiffness; `d` (3, P) from first to second particle; `slope` (P,), u'/r; `along` (P,), (u'' - u'/r)/r^2. `bend`
+    (A, 6, 6) and `twist` (D, 9, 9) are the second derivatives of angles and torsions by their legs, `bend_slope`
+    (A, 2, 3) and `twist_slope` (D, 3, 3) the first.
     """
 
     first: np.ndarray
@@ -43,26 +44,22 @@ class Stiffness(NamedTuple):
 @njit(**FAST)
 def stiffness(x, terms, p):
     """Stiffness of all terms that are within the cutoff at positions x (N, 4)."""
-    separations(x, terms, 0, terms.second.size)
-    pair_along, bonds, size = np.empty(terms.second.size), p.joined.shape[0], p.joined.shape[0]
-    fill_pair_stiffness(terms, p, pair_along)
-    for q in range(terms.second.size):
-        size += terms.r2[q] < terms.outer2[q]
-    size = (size + 3) // 4 * 4
+    pairs, joined = terms.outer2.size, p.joined.shape[0]
+    separations(x, terms, 0, terms.second.size, 0)
+    stiff = np.empty(terms.second.size)
+    fill_pair_stiffness(terms, p, stiff)
+    fill_joined_stiffness(terms, p, stiff)
+    count = joined
+    for q in range(pairs):
+        count += terms.r2[q] < terms.outer2[q]
+    size = (count + 3) // 4 * 4
     first, second, shifts = np.zeros(size, np.uint32), np.zeros(size, np.uint32), np.zeros((size, 4))
     d, slope, along = np.zeros((3, size)), np.zeros(size), np.zeros(size)
-    for k in range(bonds):
-        i, j = p.joined[k, 0], p.joined[k, 1]
-        first[k], second[k] = i, j
-        for a in range(3):
-            d[a, k] = x[j, a] - x[i, a]
-        r2 = d[0, k] ** 2 + d[1, k] ** 2 + d[2, k] ** 2
-        slope[k], along[k] = joined_stiffness(r2, p.join_forms[k], p.join_numbers, k)
-    count = bonds
-    for q in range(terms.second.size):
-        if terms.r2[q] < terms.outer2[q]:
+    count = 0
+    for q in range(pairs + joined):
+        if q >= pairs or terms.r2[q] < terms.outer2[q]:
             first[count], second[count] = terms.first[q], terms.second[q]
-            slope[count], along[count] = terms.slope[q], pair_along[q]
+            slope[count], along[count] = terms.slope[q], stiff[q]
             for a in range(3):
                 d[a, count], shifts[count, a] = terms.d[a, q], terms.shifts[q, a]
             count += 1
@@ -90,51 +87,65 @@ def pair_stiffness(r2, epsilon, sigma2, inner, width):
     return slope, (curvature * taper + 2.0 * plain * r * taper1 + u * taper2 - slope) * inverse
 
 
-@njit(**FAST)
+@njit(**BARE)
 def fill_pair_stiffness(terms, p, along):
-    """Fill terms.slope and `along` (P,), see `pair_stiffness`, of all pairs at the distances terms.r2."""
+    """Fill the first of terms.slope and `along` (T,), see `pair_stiffness`, of all pairs at the distances terms.r2."""
     if p.epsilon.size == 1:
         constants = p.epsilon[0], p.sigma2[0], p.inner[0], p.width[0]
-        _stiffness_of_one_kind(terms.r2, constants, terms.slope, along)
+        _stiffness_of_one_kind(terms.r2, constants, terms.outer2.size, terms.slope, along)
     else:
         _stiffness_of_many_kinds(terms.r2, terms.constants, terms.slope, along)
 
 
 @njit(**FAST)
-def _stiffness_of_one_kind(r2, constants, slope, along):
+def _stiffness_of_one_kind(r2, constants, pairs, slope, along):
     epsilon, sigma2, inner, width = constants
-    for q in range(r2.size):
+    for q in range(pairs):
         slope[q], along[q] = pair_stiffness(r2[q], epsilon, sigma2, inner, width)
 
 
 @njit(**FAST)
 def _stiffness_of_many_kinds(r2, constants, slope, along):
-    for q in range(r2.size):
+    for q in range(constants.shape[1]):
         c0, c1, c2, c3 = constants[0, q], constants[1, q], constants[2, q], constants[3, q]
         slope[q], along[q] = pair_stiffness(r2[q], c0, c1, c2, c3)
 
 
 @njit(**FAST)
-def joined_stiffness(r2, form, numbers, b):
-    """The same of a joined pair."""
-    slope = joined_slope(r2, form, numbers, b)
-    if form == FENE:
-        left = 1.0 - r2 / numbers[b, 1]
-        curvature = numbers[b, 0] / left * (1.0 + 2.0 * (1.0 - left) / left)
-        t = numbers[b, 3] / r2
-        s6 = t * t * t
-        if s6 > 0.5:
-            curvature += 24.0 * numbers[b, 2] * s6 * (26.0 * s6 - 7.0) / r2
-    elif form == HARMONIC:
-        curvature = 2.0 * numbers[b, 0]
-    else:
-        t = numbers[b, 1] / r2
-        s6 = t * t * t
-        curvature = (24.0 * numbers[b, 0] * s6 * (26.0 * s6 - 7.0) + 2.0 * numbers[b, 2] / np.sqrt(r2)) / r2
+def fene_stiffness(r2, stiffness, extent2, epsilon, sigma2):
+    """u'/r and (u'' - u'/r)/r^2 of a FENE bond at squared distance r2."""
+    _, slope = fene(r2, stiffness, extent2, epsilon, sigma2)
+    left = 1.0 - r2 / extent2
+    curvature = stiffness / left * (1.0 + 2.0 * (1.0 - left) / left)
+    t = sigma2 / r2
+    s6 = t * t * t
+    if s6 > 0.5:
+        curvature += 24.0 * epsilon * s6 * (26.0 * s6 - 7.0) / r2
     return slope, (curvature - slope) / r2
 
 
-@njit(**FAST)
+@njit(**BARE)
+def fill_joined_stiffness(terms, p, along):
+    """Fill the last of terms.slope and `along` (T,), of the joined pairs at the distances terms.r2."""
+    first, second, third, fourth = p.join_numbers[0], p.join_numbers[1], p.join_numbers[2], p.join_numbers[3]
+    place = terms.outer2.size
+    for k in range(p.join_ends[FENE]):
+        numbers = fene_stiffness(terms.r2[place + k], first[k], second[k], third[k], fourth[k])
+        terms.slope[place + k], along[place + k] = numbers
+    for k in range(p.join_ends[FENE], p.join_ends[HARMONIC]):
+        r2 = terms.r2[place + k]
+        _, slope = harmonic(r2, first[k], second[k])
+        terms.slope[place + k], along[place + k] = slope, (2.0 * first[k] - slope) / r2
+    for k in range(p.join_ends[HARMONIC], p.join_ends[SCALED_PAIR]):
+        r2 = terms.r2[place + k]
+        _, slope = scaled_pair(r2, first[k], second[k], third[k])
+        t = second[k] / r2
+        s6 = t * t * t
+        curvature = (24.0 * first[k] * s6 * (26.0 * s6 - 7.0) + 2.0 * third[k] / np.sqrt(r2)) / r2
+        terms.slope[place + k], along[place + k] = slope, (curvature - slope) / r2
+
+
+@njit(**BARE)
 def hessian_times(v, k, p, out):
     """out = W_yy v for displacements v (N, 4), a `Stiffness` k and the `Field` p that it is of."""
     _pairs_times(v, k, out)
@@ -143,13 +154,20 @@ def hessian_times(v, k, p, out):
         _subtract_chains(v, p.torsions, k.twist, out)
 
 
-@njit(**FAST)
+@njit(**INLINED)
 def _pairs_times(v, k, out):
-    out[:] = 0.0
+    for i in range(v.shape[0]):
+        out[i, 0], out[i, 1], out[i, 2], out[i, 3] = 0.0, 0.0, 0.0, 0.0
     first, second, d0, d1, d2 = k.first, k.second, k.d[0], k.d[1], k.d[2]
     for q in range(0, second.size, 4):
-        a, b = row(v, index_at(first, q)) - row(v, index_at(second, q)), row(v, index_at(first, q + 1)) - row(v, index_at(second, q + 1))
-        c, d = row(v, index_at(first, q + 2)) - row(v, index_at(second, q + 2)), row(v, index_at(first, q + 3)) - row(v, index_at(second, q + 3))
+        a, b = (
+            row(v, index_at(first, q)) - row(v, index_at(second, q)),
+            row(v, index_at(first, q + 1)) - row(v, index_at(second, q + 1)),
+        )
+        c, d = (
+            row(v, index_at(first, q + 2)) - row(v, index_at(second, q + 2)),
+            row(v, index_at(first, q + 3)) - row(v, index_at(second, q + 3)),
+        )
         w0, w1, w2 = components(a, b, c, d)
         x0, x1, x2, slope = part(d0, q), part(d1, q), part(d2, q), part(k.slope, q)
         stretch = part(k.along, q) * (x0 * w0 + x1 * w1 + x2 * w2)
@@ -164,13 +182,13 @@ def _pairs_times(v, k, out):
 def _subtract_chains(v, members, stiffnesses, out):
     """Subtract from `out` the forces with which angles or torsions answer to displacements v."""
     apart, pulls = np.empty((members.shape[1] - 1, 3)), np.empty((members.shape[1] - 1, 3))
-    for row in range(members.shape[0]):
-        fill_legs(v, members[row], apart)
-        stiffness_times(stiffnesses[row], apart, pulls)
+    for k in range(members.shape[0]):
+        fill_legs(v, members[k], apart)
+        stiffness_times(stiffnesses[k], apart, pulls)
         for leg in range(pulls.shape[0]):
             for a in range(3):
                 pulls[leg, a] = -pulls[leg, a]
-        add_leg_pulls(members[row], pulls, out)
+        add_leg_pulls(members[k], pulls, out)
 
 
 @njit(**FAST)
@@ -235,16 +253,16 @@ def factor_chains(k, p, beads):
 def _add_chain_blocks(members, stiffnesses, pivots, coupling):
     """Add the blocks of angles or torsions: a leg pulls backwards where it begins, and forwards where it ends."""
     legs = members.shape[1] - 1
-    for row in range(members.shape[0]):
+    for k in range(members.shape[0]):
         for one in range(2 * legs):
-            i, sign_i = members[row, (one + 1) // 2], 1.0 if one % 2 else -1.0
+            i, sign_i = members[k, (one + 1) // 2], 1.0 if one % 2 else -1.0
             for other in range(2 * legs):
-                j, sign_j = members[row, (other + 1) // 2], 1.0 if other % 2 else -1.0
+                j, sign_j = members[k, (other + 1) // 2], 1.0 if other % 2 else -1.0
                 if j != i and j != i + 1:
                     continue
                 for a in range(3):
                     for b in range(3):
-                        entry = sign_i * sign_j * stiffnesses[row, 3 * (one // 2) + a, 3 * (other // 2) + b]
+                        entry = sign_i * sign_j * stiffnesses[k, 3 * (one // 2) + a, 3 * (other // 2) + b]
                         if j == i:
                             pivots[i, a, b] += entry
                         else:
@@ -266,7 +284,7 @@ def _product(left, right, a, b):
     return left[a, 0] * right[0, b] + left[a, 1] * right[1, b] + left[a, 2] * right[2, b]
 
 
-@njit(**FAST)
+@njit(**BARE)
 def solve_chains(inverses, lower, right, out):
     """out = (L D L^T)^-1 right, all (N, 3)."""
     for i in range(right.shape[0]):

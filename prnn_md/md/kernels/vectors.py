@@ -11,9 +11,11 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
+from numba.core.errors import TypingError
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
+compiled: Any = intrinsic  # makes of a function that gives types and code one that numba compiles into its callers
 REGISTER = ir.VectorType(ir.DoubleType(), 4)
 
 
@@ -60,6 +62,12 @@ def _address(context: Any, builder: ir.IRBuilder, kinds: Any, args: Any, stride:
     return builder.bitcast(builder.gep(data, [builder.mul(index, index.type(stride))]), REGISTER.as_pointer())
 
 
+def _contiguous(array: types.Array) -> types.Array:
+    if array.layout != "C":
+        raise TypingError("Four numbers at once need a contiguous array.")
+    return array
+
+
 def _reads(stride: int) -> Callable[..., Any]:
     def code(context: Any, builder: ir.IRBuilder, kind: Any, args: Any) -> ir.Value:
         return builder.load(_address(context, builder, kind.args, args, stride), align=8)
@@ -75,7 +83,7 @@ def _writes(stride: int) -> Callable[..., Any]:
     return code
 
 
-@intrinsic
+@compiled
 def index_at(_, array, index):
     """Entry `index` of a contiguous array (P,), which cannot count from the end: to look for this takes time."""
 
@@ -83,31 +91,31 @@ def index_at(_, array, index):
         data = context.make_array(array)(context, builder, args[0]).data
         return builder.load(builder.gep(data, [context.cast(builder, args[1], index, types.intp)]))
 
-    return array.dtype(array, index), code
+    return array.dtype(_contiguous(array), index), code
 
 
-@intrinsic
+@compiled
 def row(_, array, index):
     """Row `index` of a contiguous array (N, 4)."""
-    return FOUR(array, index), _reads(4)
+    return FOUR(_contiguous(array), index), _reads(4)
 
 
-@intrinsic
+@compiled
 def set_row(_, array, index, value):
     """Fill row `index` of a contiguous array (N, 4)."""
-    return types.void(array, index, value), _writes(4)
+    return types.void(_contiguous(array), index, value), _writes(4)
 
 
-@intrinsic
+@compiled
 def part(_, array, index):
     """The four numbers from `index` on of a contiguous array (P,)."""
-    return FOUR(array, index), _reads(1)
+    return FOUR(_contiguous(array), index), _reads(1)
 
 
-@intrinsic
+@compiled
 def set_part(_, array, index, value):
     """Fill the four numbers from `index` on of a contiguous array (P,)."""
-    return types.void(array, index, value), _writes(1)
+    return types.void(_contiguous(array), index, value), _writes(1)
 
 
 def _chosen(builder: ir.IRBuilder, one: ir.Value, other: ir.Value, *places: int) -> ir.Value:
@@ -123,7 +131,7 @@ def _transposed(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value, d:
     return [_chosen(builder, *pair, *places) for pair, places in halves]
 
 
-@intrinsic
+@compiled
 def components(_, a, b, c, d):
     """The first, the second and the third numbers of four rows."""
 
@@ -133,12 +141,12 @@ def components(_, a, b, c, d):
     return types.UniTuple(FOUR, 3)(a, b, c, d), code
 
 
-@intrinsic
+@compiled
 def rows_of(_, first, second, third):
     """The four rows that have these first, second and third numbers, and zero as the fourth."""
 
     def code(context: Any, builder: ir.IRBuilder, kind: Any, args: Any) -> ir.Value:
-        rows = _transposed(builder, *args, ir.Constant(REGISTER, [0.0] * 4))
+        rows = _transposed(builder, args[0], args[1], args[2], ir.Constant(REGISTER, [0.0] * 4))
         return context.make_tuple(builder, kind.return_type, rows)
 
     return types.UniTuple(FOUR, 4)(first, second, third), code

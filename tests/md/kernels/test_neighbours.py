@@ -28,8 +28,9 @@ def pairs_of(terms: Terms) -> tuple[np.ndarray, np.ndarray]:
     real = terms.outer2 > 0.0
     assert len(real) % 4 == 0
     assert (~real).sum() < 4
-    assert (terms.shifts[~real, 0] > 50.0).all()
-    return np.column_stack([terms.first, terms.second]).astype(int)[real], terms.shifts[real, :3]
+    members, shifts = np.column_stack([terms.first, terms.second]).astype(int)[: len(real)], terms.shifts[: len(real)]
+    assert (shifts[~real, 0] > 50.0).all()
+    return members[real], shifts[real, :3]
 
 
 def scattered(cell: Samples) -> Samples:

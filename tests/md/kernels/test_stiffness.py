@@ -10,7 +10,7 @@ from prnn_md.md.bonded_energy import FENEBonds
 from prnn_md.md.energy import second_derivatives
 from prnn_md.md.failure import CONVERGED
 from prnn_md.md.kernels.arrays import padded
-from prnn_md.md.kernels.field import FENE, Field, compiled_field
+from prnn_md.md.kernels.field import Field, compiled_field
 from prnn_md.md.kernels.minimiser import minimise_by_newton
 from prnn_md.md.kernels.neighbours import find_terms
 from prnn_md.md.kernels.stiffness import (
@@ -19,9 +19,9 @@ from prnn_md.md.kernels.stiffness import (
     SOLVED,
     Stiffness,
     factor_chains,
+    fene_stiffness,
     hessian_times,
     inverse_if_positive,
-    joined_stiffness,
     pair_stiffness,
     solve,
     solve_chains,
@@ -74,7 +74,7 @@ def test_the_stiffness_of_terms_is_the_derivative_of_the_energy(bonded: bool, lo
     if bonded:
         positions = torch.stack([torch.zeros(400, 3), torch.nn.functional.pad(r[:, None], (0, 2))], dim=1)
         energies = bonds(positions, box, pair.types, force_field.neighbours(ends, box))
-        compiled = [joined_stiffness(r2, FENE, p.join_numbers, 0) for r2 in (r.detach() ** 2).tolist()]
+        compiled = [fene_stiffness(r2, *p.join_numbers[:, 0]) for r2 in (r.detach() ** 2).tolist()]
     else:
         energies = pairs.of_pairs(r**2, torch.zeros(400, dtype=torch.int64))
         constants = (p.epsilon[0], p.sigma2[0], p.inner[0], p.width[0])
