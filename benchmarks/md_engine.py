@@ -152,7 +152,7 @@ def force_vs_lammps(size: Size) -> Row:
     sample, force_field = polymer(1)
     x, field = padded(sample.positions[0].numpy()), compiled_field(force_field, sample.types)
     terms = find_terms(x, sample.box[0].numpy(), field, field.cutoff + SKIN)
-    forces, count = padded(x), size.evaluations
+    forces, count = padded(x), size.evaluations  # arrays of compiled functions are aligned, those of NumPy need not be
     with in_lammps(sample, force_field) as lammps:
         lammps.commands_list([f"neighbor {SKIN} bin", "velocity all create 1e-6 1", "fix move all nve"])
         lammps.commands_list(["timestep 0.005", "thermo 0", "run 0"])

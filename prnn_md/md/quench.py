@@ -159,9 +159,10 @@ def relax_stress(samples: Samples, force_field: ForceField, tolerance: float = 1
             return samples
         exact = exact or bool((stress.abs() < 1e-3).all())
         _, tangent, _ = cell.stress_and_tangent(zero, 0.0, cell.initial_state((len(samples),)))
-        softest = 0.01 if exact else 1.0  # far from the goal, soft directions would lead astray
+        near = stress.abs().amax(-1, keepdim=True) < 1e-3
+        softest = torch.where(near, 0.01, 1.0)  # far from the goal, soft directions would lead astray
         values, vectors = torch.linalg.eigh(tangent / scale)  # magnitudes: downhill also where a cell is unstable
-        along = (vectors.mT @ stress[..., None]) / values.abs().clamp(min=softest)[..., None]
+        along = (vectors.mT @ stress[..., None]) / torch.maximum(values.abs(), softest)[..., None]
         strain = -(vectors @ along)[..., 0]
         strain = strain * (largest / strain.norm(dim=-1, keepdim=True)).clamp(max=1.0)
         stretch = stretch_of(strain)

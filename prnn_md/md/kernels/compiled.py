@@ -12,15 +12,20 @@ FAST = {
     "nogil": True,
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
+    # said here, since a function that is compiled for a caller has the caller's options where it has none of its own
     "_nrt": True,
+    "forceinline": False,
 }
-"""Options of all compiled functions: arithmetic is fast but keeps inf and nan meaningful, division does not check."""
+"""Options of compiled functions: arithmetic is fast but keeps inf and nan meaningful, division does not check."""
 
 BARE = {**FAST, "_nrt": False}
-"""Those of functions that make no arrays: they do not count who refers to the arrays of a cell and a force field."""
+"""Those of the innermost functions, which must not make or return arrays: references to arrays are not counted.
+
+With all the arrays of a cell and a force field, counting takes as long as a part of the work.
+"""
 
 INLINED = {**BARE, "forceinline": True}
-"""Those of functions that do little for each time that they are called."""
+"""Those of innermost functions that do little for each time that they are called."""
 
 # Four numbers in a row, such as a particle's coordinates, are then worked on in one instruction: twice the speed.
 vars(numba.config)["SLP_VECTORIZE"] = 1

@@ -118,6 +118,8 @@ def _joined(terms: list[Any], types: Tensor) -> dict[str, np.ndarray]:
     members, numbers = [np.zeros((0, 2), np.int64)] * 3, [np.zeros((4, 0))] * 3
     for term in terms:
         form, columns = _form_of(term, types)
+        if len(members[form]):
+            raise NoKernel(f"there is a compiled function for one {type(term).__name__} term only")
         pairs = np.sort(term.members.numpy(), axis=1)
         order = _dealt(pairs)
         members[form] = pairs[order]

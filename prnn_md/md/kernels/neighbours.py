@@ -13,17 +13,17 @@ NARROWEST = 0.25  # width of the narrowest box where pairs may meet through seve
 
 
 class Terms(NamedTuple):
-    """The terms of a cell with two particles: P pairs that are near enough to interact, then joined pairs.
+    """The terms of a cell with two particles: P pairs that may be near enough to interact, then joined pairs.
 
     Each joins a particle `first` to another `second` (T,), not before it, which `shifts` (T, 4), a sum of box vectors,
     brings next to it. `outer2` (P,) is the squared cutoff of each pair; if there are several kinds of pairs,
     `constants` (5, P) are the epsilon, sigma2, inner, width and raised of each, see `Field`, and else (5, 0). `d`
     (3, T), `r2` and `slope` (T,) are room for the work of one evaluation.
 
-    Four terms in a row are worked on at once. Therefore P and T are multiples of four: pairs of a particle and itself
-    fill up the list, up to three far beyond a cutoff of zero behind the pairs, up to three without a force at the end.
-    And as in a deal of cards, each pair is put four places after the one that was found before it, so that forces on
-    the same particle do not wait for each other.
+    Four terms in a row are worked on at once. Therefore P and T are multiples of four: up to three of the P pairs, with
+    a cutoff of zero, and up to three terms at the end, without a force, join a particle to itself and only fill up the
+    list. Pairs are dealt out as cards are: each goes four places after the one that was found before it, and at the end
+    of the list to the next of the first four, so that forces on the same particle do not wait for each other.
     """
 
     first: np.ndarray

@@ -199,17 +199,11 @@ def energy_and_forces(x, terms, p, forces):
 @njit(**FAST)
 def virial(x, terms, p):
     """Virial tensor, sum of u'/r d (x) d over all terms, (3, 3): volume times Cauchy stress, tension positive."""
-    pairs, size, slope, d0, d1, d2 = (
-        terms.outer2.size,
-        terms.second.size,
-        terms.slope,
-        terms.d[0],
-        terms.d[1],
-        terms.d[2],
-    )
+    pairs, size = terms.outer2.size, terms.second.size
     separations(x, terms, 0, size, 0)
     pair_terms(terms, p, 0, pairs, 0)
     joined_terms(terms, p, pairs)
+    slope, d0, d1, d2 = terms.slope, terms.d[0], terms.d[1], terms.d[2]
     xx, xy, xz, yy, yz, zz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for q in range(size):
         xx += slope[q] * d0[q] * d0[q]

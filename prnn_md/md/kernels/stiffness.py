@@ -160,14 +160,10 @@ def _pairs_times(v, k, out):
         out[i, 0], out[i, 1], out[i, 2], out[i, 3] = 0.0, 0.0, 0.0, 0.0
     first, second, d0, d1, d2 = k.first, k.second, k.d[0], k.d[1], k.d[2]
     for q in range(0, second.size, 4):
-        a, b = (
-            row(v, index_at(first, q)) - row(v, index_at(second, q)),
-            row(v, index_at(first, q + 1)) - row(v, index_at(second, q + 1)),
-        )
-        c, d = (
-            row(v, index_at(first, q + 2)) - row(v, index_at(second, q + 2)),
-            row(v, index_at(first, q + 3)) - row(v, index_at(second, q + 3)),
-        )
+        a = row(v, index_at(first, q)) - row(v, index_at(second, q))
+        b = row(v, index_at(first, q + 1)) - row(v, index_at(second, q + 1))
+        c = row(v, index_at(first, q + 2)) - row(v, index_at(second, q + 2))
+        d = row(v, index_at(first, q + 3)) - row(v, index_at(second, q + 3))
         w0, w1, w2 = components(a, b, c, d)
         x0, x1, x2, slope = part(d0, q), part(d1, q), part(d2, q), part(k.slope, q)
         stretch = part(k.along, q) * (x0 * w0 + x1 * w1 + x2 * w2)

@@ -2,7 +2,7 @@
 
 `row`, `set_row`, `part` and `set_part` read and write them, +, - and * work on them as on single numbers. Loops over
 plain arrays are vectorised by the compiler itself; this is for those that it leaves alone, because what they read and
-write lies where an index says.
+write lies where an index says. Arrays are contiguous; indices are not looked at.
 """
 
 import operator
@@ -15,7 +15,7 @@ from numba.core.errors import TypingError
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-compiled: Any = intrinsic  # makes of a function that gives types and code one that numba compiles into its callers
+instructions: Any = intrinsic  # a function that gives types and code becomes one that numba compiles into its callers
 REGISTER = ir.VectorType(ir.DoubleType(), 4)
 
 
@@ -62,9 +62,9 @@ def _address(context: Any, builder: ir.IRBuilder, kinds: Any, args: Any, stride:
     return builder.bitcast(builder.gep(data, [builder.mul(index, index.type(stride))]), REGISTER.as_pointer())
 
 
-def _contiguous(array: types.Array) -> types.Array:
-    if array.layout != "C":
-        raise TypingError("Four numbers at once need a contiguous array.")
+def _checked(array: types.Array, dimensions: int, dtype: types.Type = types.float64) -> types.Array:
+    if (array.layout, array.ndim, array.dtype) != ("C", dimensions, dtype):
+        raise TypingError(f"It must be a contiguous array of {dtype} with {dimensions} dimensions, not {array}.")
     return array
 
 
@@ -83,39 +83,39 @@ def _writes(stride: int) -> Callable[..., Any]:
     return code
 
 
-@compiled
+@instructions
 def index_at(_, array, index):
-    """Entry `index` of a contiguous array (P,), which cannot count from the end: to look for this takes time."""
+    """Entry `index` of an array of indices (P,). `index` must not be negative: to look for that takes time."""
 
     def code(context: Any, builder: ir.IRBuilder, kind: Any, args: Any) -> ir.Value:
         data = context.make_array(array)(context, builder, args[0]).data
         return builder.load(builder.gep(data, [context.cast(builder, args[1], index, types.intp)]))
 
-    return array.dtype(_contiguous(array), index), code
+    return types.uint32(_checked(array, 1, types.uint32), index), code
 
 
-@compiled
+@instructions
 def row(_, array, index):
-    """Row `index` of a contiguous array (N, 4)."""
-    return FOUR(_contiguous(array), index), _reads(4)
+    """Row `index` of an array (N, 4)."""
+    return FOUR(_checked(array, 2), index), _reads(4)
 
 
-@compiled
+@instructions
 def set_row(_, array, index, value):
-    """Fill row `index` of a contiguous array (N, 4)."""
-    return types.void(_contiguous(array), index, value), _writes(4)
+    """Fill row `index` of an array (N, 4)."""
+    return types.void(_checked(array, 2), index, value), _writes(4)
 
 
-@compiled
+@instructions
 def part(_, array, index):
-    """The four numbers from `index` on of a contiguous array (P,)."""
-    return FOUR(_contiguous(array), index), _reads(1)
+    """The four numbers from `index` on of an array (P,)."""
+    return FOUR(_checked(array, 1), index), _reads(1)
 
 
-@compiled
+@instructions
 def set_part(_, array, index, value):
-    """Fill the four numbers from `index` on of a contiguous array (P,)."""
-    return types.void(_contiguous(array), index, value), _writes(1)
+    """Fill the four numbers from `index` on of an array (P,)."""
+    return types.void(_checked(array, 1), index, value), _writes(1)
 
 
 def _chosen(builder: ir.IRBuilder, one: ir.Value, other: ir.Value, *places: int) -> ir.Value:
@@ -131,7 +131,7 @@ def _transposed(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value, d:
     return [_chosen(builder, *pair, *places) for pair, places in halves]
 
 
-@compiled
+@instructions
 def components(_, a, b, c, d):
     """The first, the second and the third numbers of four rows."""
 
@@ -141,7 +141,7 @@ def components(_, a, b, c, d):
     return types.UniTuple(FOUR, 3)(a, b, c, d), code
 
 
-@compiled
+@instructions
 def rows_of(_, first, second, third):
     """The four rows that have these first, second and third numbers, and zero as the fourth."""
 

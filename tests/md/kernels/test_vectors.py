@@ -34,7 +34,7 @@ def test_operations_are_those_of_arrays() -> None:
     np.testing.assert_allclose(out, np.column_stack([apart[:, :3], np.zeros(4)]) * before[:4], rtol=1e-15)
 
 
-def test_an_array_with_gaps_is_refused() -> None:
-    x = np.zeros((4, 8))[:, ::2]
-    with pytest.raises(TypingError, match="contiguous"):
+@pytest.mark.parametrize("x", [np.zeros((4, 8))[:, ::2], np.zeros((4, 4), dtype=np.float32), np.zeros(16)])
+def test_an_array_that_would_be_misread_is_refused(x: np.ndarray) -> None:
+    with pytest.raises(TypingError, match="contiguous array of float64 with 2 dimensions"):
         combined(x, np.zeros(4, dtype=np.uint32), np.zeros(8), np.zeros((4, 4)))
