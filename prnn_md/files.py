@@ -10,7 +10,7 @@ from pathlib import Path
 def replaced_when_done(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, that takes its place once the block has succeeded and is on disk."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -22,5 +22,23 @@ def replaced_when_done(path: str | Path) -> Iterator[Path]:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    with replaced_when_done(path) as temporary:
-        temporary.write_text(text)
+    write_bytes(path, bytes(text, "utf-8"))
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    path = Path(path)
+    temporary = _temporary(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")

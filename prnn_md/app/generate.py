@@ -3,24 +3,28 @@
 import argparse
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from prnn_md.data.dataset import StressStrainData, write_dataset
 from prnn_md.data.paths import FAMILIES, sample_paths
-from prnn_md.files import replaced_when_done
-from prnn_md.labels.jobs import Job, parts_folder, run_jobs
+from prnn_md.labels.answering import answer
+from prnn_md.labels.executors.pool import PoolExecutor
+from prnn_md.labels.jobs import parts_folder
 from prnn_md.labels.libraries import build_library, sample_seeds
+from prnn_md.labels.query import Query, physics_digest
+from prnn_md.labels.reference import PolymerReference
+from prnn_md.labels.work import StorePlace
 from prnn_md.md.library import load_library
-from prnn_md.md.polymer import FORCE_FIELD, polymer_force_field
+from prnn_md.md.polymer import FORCE_FIELD
 from prnn_md.md.quench import QuenchProtocol
 from prnn_md.mechanics import LJ
-from prnn_md.reference.polymer import build_sample, drive_sample
+from prnn_md.reference.polymer import build_sample
 from prnn_md.statistics import mean_and_standard_error, stress_scale
 
 
@@ -49,18 +53,13 @@ def generate(output: Path, recipe: Recipe, processes: int) -> None:
     if not samples.exists():
         _build_samples(samples, recipe, processes)
     strain, family, split = _strain_paths(recipe)
-    jobs = [
-        Job(
-            parts / f"path{p:03d}-replica{r:02d}.npy",
-            _label,
-            (strain[p].numpy(), samples, r, recipe.force_tolerance),
-        )
-        for p in range(len(strain))
-        for r in range(recipe.replicas)
-    ]
-    run_jobs(jobs, processes, f"{output.stem}: labels")
-    stresses = np.stack([np.load(job.output) for job in jobs])
-    replicas = torch.from_numpy(stresses).unflatten(0, (len(strain), recipe.replicas))
+    labeler = PolymerReference(samples, recipe.force_tolerance)
+    digest, place = physics_digest(labeler), StorePlace(parts / "labels")
+    queries = [Query(digest, {"strain": path}, replica) for path in strain for replica in range(recipe.replicas)]
+    ids = answer(queries, labeler, place, PoolExecutor(processes), f"{output.stem}: labels")
+    with closing(place.open()) as store:
+        stresses = torch.stack([store.label(id_).outputs["stress"] for id_ in ids])
+    replicas = stresses.unflatten(0, (len(strain), recipe.replicas))
     data = _assemble(output.stem, recipe, strain, family, split, replicas)
     provenance = {**data.provenance, "samples": load_library(samples)[1]}
     write_dataset(output, replace(data, provenance=provenance))
@@ -89,14 +88,6 @@ def _strain_paths(recipe: Recipe) -> tuple[torch.Tensor, tuple[str, ...], tuple[
     split = [name for name, count in per_split.items() for _ in range(count)]
     strain = torch.stack([drawn[name][number] for number in range(total) for name in FAMILIES])
     return strain, tuple(FAMILIES) * total, tuple(name for name in split for _ in FAMILIES)
-
-
-def _label(strain: np.ndarray, samples: Path, replica: int, force_tolerance: float, output: Path) -> None:
-    """Stress of one replica along one strain path (T+1, 6), saved as a NumPy file."""
-    sample = load_library(samples)[0][replica : replica + 1]
-    stress = drive_sample(sample, torch.from_numpy(strain), polymer_force_field(sample), force_tolerance)
-    with replaced_when_done(output) as temporary, temporary.open("wb") as file:
-        np.save(file, stress.numpy())
 
 
 def _assemble(

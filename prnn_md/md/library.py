@@ -46,6 +46,16 @@ def save_library(path: Path, samples: Samples, provenance: dict[str, Any]) -> No
         file.attrs["checksum"] = _checksum(arrays)
 
 
+def library_checksum(name: str | Path) -> str:
+    """Hash of the samples in a library, as its file says."""
+    path = library_path(name)
+    try:
+        with h5py.File(path, "r") as file:
+            return str(file.attrs["checksum"])
+    except (OSError, KeyError) as error:
+        raise LibraryError(f"{path} is not a readable cell library ({error}): fetch or build it again.") from error
+
+
 def load_library(name: str | Path) -> tuple[Samples, dict[str, Any]]:
     """Samples and provenance of a library, after checking that the file is whole."""
     path = library_path(name)

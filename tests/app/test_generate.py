@@ -10,25 +10,27 @@ import torch
 from prnn_md.app import generate
 from prnn_md.data.dataset import StressStrainData, read_dataset
 from prnn_md.data.paths import FAMILIES
+from prnn_md.labels.query import Label
 from prnn_md.md.polymer import FORCE_FIELD
 
 WORDS = ["--beads", "20", "--replicas", "2", "--train", "1", "--valid", "1", "--test", "1", "--increments", "2"]
 WORDS += ["--melt-time", "1", "--quench-time", "1", "--amplitude", "0.02", "--max-trace", "0.01"]
-LOST = ("path000-replica00.npy", "path008-replica01.npy")
 
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A dataset whose making was stopped after all labels, twice, with some labels lost in between."""
+    """A dataset whose making was stopped after all labels, twice, with two labels lost in between."""
 
     file: Path
     first: dict[str, tuple[int, bytes]]
     second: dict[str, tuple[int, bytes]]
+    lost: list[str]
 
 
 def parts(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Time of writing and content of all finished simulations."""
-    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.glob("*.*") if path.is_file()}
+    """Time of writing and content of the samples and all labels."""
+    found = [folder / "samples.h5", *folder.glob("labels/files/*/*")]
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +49,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
                 generate.main(words)
             found.append(parts(folder))
             assert not file.exists()
-            for name in LOST:
-                (folder / name).unlink()
-    for name in LOST:
-        (folder / name).write_bytes(found[1][name][1])
+            lost = sorted(found[0].keys() - {"samples.h5"})[::17]
+            for name in lost:
+                (folder / "labels" / "files" / name[:2] / name).unlink()
     assert generate.main(words) == 0
-    return Interrupted(file, *found)
+    return Interrupted(file, *found, lost)
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +62,14 @@ def data(made: Interrupted) -> StressStrainData:
 
 
 def test_a_repetition_makes_only_what_is_lost(made: Interrupted) -> None:
-    labels = {name for name in made.first if name.endswith(".npy")}
-    assert labels == {f"path{path:03d}-replica{replica:02d}.npy" for path in range(9) for replica in range(2)}
-    assert "samples.h5" in made.first
-    kept = {name for name in {*labels, "samples.h5"} if made.first[name][0] == made.second[name][0]}
-    assert kept == {*labels, "samples.h5"} - set(LOST)
+    assert len(made.first) == 9 * 2 + 1
+    kept = {name for name in made.first if made.first[name][0] == made.second[name][0]}
+    assert len(made.lost) == 2
+    assert kept == made.first.keys() - set(made.lost)
 
 
 def test_lost_labels_come_back_the_same(made: Interrupted) -> None:
-    for name in LOST:
+    for name in made.lost:
         assert made.first[name][1] == made.second[name][1]
 
 
@@ -100,11 +100,14 @@ def test_labels_are_means_and_standard_errors_of_the_replicas(data: StressStrain
     np.testing.assert_allclose(data.standard_error, 0.5 * np.abs(replicas[:, 0] - replicas[:, 1]), atol=1e-6)
 
 
-def test_replicas_are_the_simulations(made: Interrupted, data: StressStrainData, tmp_path: Path) -> None:
-    for path, replica in ((0, 1), (4, 0), (8, 1)):
-        file = tmp_path / "label.npy"
-        file.write_bytes(made.first[f"path{path:03d}-replica{replica:02d}.npy"][1])
-        np.testing.assert_array_equal(data.replicas[path, replica], np.load(file).astype("f4"))
+def test_replicas_are_the_simulations(made: Interrupted, data: StressStrainData) -> None:
+    labels = [Label.from_data(content) for name, (_, content) in made.first.items() if name != "samples.h5"]
+    replicas = data.replicas.flatten(0, 1)
+    for label in labels:
+        apart = (replicas - label.outputs["stress"].float()).abs().amax((1, 2))
+        assert apart.min() == 0.0
+        assert label.about["minimiser"] == "LAMMPS cg"
+    assert len(labels) == len(replicas)
 
 
 def test_the_scale_is_the_spread_over_the_training_pool(data: StressStrainData) -> None:

@@ -1,0 +1,1 @@
+"""Where labels are computed: in this process, in others beside it, or on a cluster."""

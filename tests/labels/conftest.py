@@ -1,0 +1,6 @@
+"""Worker processes import the labeler of the tests from this folder."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

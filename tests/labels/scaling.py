@@ -1,0 +1,69 @@
+"""A labeler for tests that can be imported by worker processes, and a command that uses it and may be killed.
+
+python scaling.py STORE COUNT WORKERS SECONDS
+"""
+
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from prnn_md.labels.answering import answer
+from prnn_md.labels.executors.pool import PoolExecutor
+from prnn_md.labels.query import Label, Query, physics_digest
+from prnn_md.labels.store import LabelStore, this_worker
+from prnn_md.labels.work import StorePlace
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Twice the strain, after some seconds; -1 raises an error. Writes a line to `log` whenever it is asked."""
+
+    store: Path
+    seconds: float = 0.0
+    factor: float = 2.0
+
+    @property
+    def log(self) -> Path:
+        return self.store / "asked.txt"
+
+    @property
+    def physics(self) -> Mapping[str, Any]:
+        return {"what": "scaling", "factor": self.factor}
+
+    def label(self, query: Query) -> Label:
+        finished = (self.store / "files" / query.id[:2] / query.id).exists()
+        with self.log.open("a") as file:
+            file.write(f"{query.id} {'again' if finished else 'first'}\n")
+        time.sleep(self.seconds)
+        if bool((query.inputs["strain"] == -1.0).any()):
+            raise ValueError("this strain cannot be scaled")
+        return Label({"stress": self.factor * query.inputs["strain"]}, {"process": "any"})
+
+    def queries(self, count: int) -> list[Query]:
+        digest = physics_digest(self)
+        return [Query(digest, {"strain": torch.full((2, 6), float(number))}) for number in range(count)]
+
+
+def claim_all(folder: Path, labeler: str) -> list[str]:
+    """The ids of all queries to a labeler that this process gets."""
+    with closing(LabelStore(folder)) as store:
+        found = []
+        while (claim := store.claim(labeler, this_worker("w"))) is not None:
+            found.append(claim.query.id)
+    return found
+
+
+def main() -> None:
+    store, count, workers, seconds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+    labeler = Scaling(store, seconds)
+    answer(labeler.queries(count), labeler, StorePlace(store), PoolExecutor(workers))
+
+
+if __name__ == "__main__":
+    main()
