@@ -16,14 +16,14 @@ from numba import njit
 from prnn_md.md.failure import CONVERGED, NOT_FINITE
 from prnn_md.md.kernels.arrays import carry, determinant, inner, inverse, padded, product, remove_mean
 from prnn_md.md.kernels.chains import add_leg_pulls, add_outer, dot, fill_legs, stiffness_times
-from prnn_md.md.kernels.compiled import FAST
+from prnn_md.md.kernels.compiled import FAST, Kernel
 from prnn_md.md.kernels.minimiser import FIRE, minimise_by_fire, minimise_by_newton
 from prnn_md.md.kernels.neighbours import find_terms, strain_fault
 from prnn_md.md.kernels.potential import virial
 from prnn_md.md.kernels.stiffness import SOLVED, solve, stiffness
 
 
-@njit(**FAST)
+@Kernel
 def rollout(y, box0, p, stretches, minimiser, tolerance, max_evaluations, max_move, stresses, kept):
     """Deform one cell through `stretches` (T, 3, 3), minimising its energy after each affine step.
 
@@ -149,7 +149,7 @@ def tangent_times(x, stretch, box0, p, g, result, v):
     return status == SOLVED
 
 
-@njit(**FAST)
+@Kernel
 def rollout_adjoint(kept, box0, p, stretches, stress_gradients, strain_gradients, displacements):
     """Carry gradients with respect to the stresses (T, 3, 3) back to the strains (T, 3, 3) of a roll-out.
 
@@ -178,7 +178,7 @@ def rollout_adjoint(kept, box0, p, stretches, stress_gradients, strain_gradients
     return failed
 
 
-@njit(**FAST)
+@Kernel
 def stiffness_matrices(x, stretch, box0, p, basis):
     """W_yy (3N, 3N), W_yE (3N, 6) and W_EE (6, 6) at the minimum x (N, 4), in the strain basis (6, 3, 3)."""
     k, d0 = branch_stiffness(x, stretch, box0, p)

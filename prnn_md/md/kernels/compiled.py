@@ -1,9 +1,17 @@
 """How numba compiles the functions of this folder, and where it keeps the result."""
 
+import base64
 import hashlib
+import importlib
 import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import numba
 
@@ -26,6 +34,54 @@ With all the arrays of a cell and a force field, counting takes as long as a par
 
 INLINED = {**BARE, "forceinline": True}
 """Those of innermost functions that do little for each time that they are called."""
+
+
+class Kernel:
+    """A compiled function that is called from Python, and whose results do not depend on who compiled it.
+
+    In a process that compiles, the linker may take the code of an inner function from another place than in those that
+    load the result later, and round differently. So another process compiles, and this one loads as all others do.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.dispatcher = numba.njit(**FAST)(function)
+        self._lock = Lock()
+        self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self.dispatcher.overloads:
+            with suppress(TypeError):  # these arguments are of other types than those before
+                return self.dispatcher(*arguments)
+        self._load(tuple(numba.typeof(argument) for argument in arguments))
+        return self.dispatcher(*arguments)
+
+    def _load(self, types: tuple[Any, ...]) -> None:
+        """Load what is compiled for arguments of these types, after it was compiled if need be."""
+        with self._lock:
+            if types in self.dispatcher.overloads:
+                return
+            cache, target = self.dispatcher._cache, self.dispatcher.targetctx
+            if cache._index_key(types, target.codegen()) not in cache._cache_file._load_index():
+                _compile_elsewhere(self.__module__, self.__name__, types)
+            if self.dispatcher.overloads:
+                self.dispatcher.disable_compile(False)
+            self.dispatcher.compile(types)  # this loads it; where nothing could be kept, it compiles
+            self.dispatcher.disable_compile()
+
+
+def _compile_elsewhere(module: str, name: str, types: tuple[Any, ...]) -> None:
+    """Compile a kernel in another process, which keeps the result; without success it is compiled here, later."""
+    words = base64.b64encode(pickle.dumps((module, name, types))).decode()
+    command = "import sys; from prnn_md.md.kernels.compiled import compile_here; compile_here(sys.argv[1])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", command, words], env=environment, capture_output=True, check=False)
+
+
+def compile_here(words: str) -> None:
+    """What the other process does: compile the kernel that `_compile_elsewhere` names."""
+    module, name, types = pickle.loads(base64.b64decode(words))
+    getattr(importlib.import_module(module), name).dispatcher.compile(types)
+
 
 # Four numbers in a row, such as a particle's coordinates, are then worked on in one instruction: twice the speed.
 vars(numba.config)["SLP_VECTORIZE"] = 1

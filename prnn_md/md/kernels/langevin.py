@@ -16,7 +16,7 @@ from numba import njit
 from prnn_md.md.failure import BROKEN_BOND, CONVERGED, NOT_FINITE, UNSTABLE
 from prnn_md.md.kernels.aqs import biot_from_virial
 from prnn_md.md.kernels.arrays import carry, combine, copy, inner, inverse, largest_move, product
-from prnn_md.md.kernels.compiled import FAST
+from prnn_md.md.kernels.compiled import FAST, Kernel
 from prnn_md.md.kernels.minimiser import bond_is_broken
 from prnn_md.md.kernels.neighbours import face_width, find_terms, strain_fault
 from prnn_md.md.kernels.noise import fill_normals, key_of
@@ -154,7 +154,7 @@ def scale_shifts(shifts, matrix):
     carry(shifts, matrix, shifts)
 
 
-@njit(**FAST)
+@Kernel
 def rollout(y, v, random, box0, p, bath, before, stretches, steps, times, stresses, kept_y, kept_v):
     """Carry one cell from the stretch `before` (3, 3) through `stretches` (T, 3, 3), in `steps` (T,) of length `times`.
 
@@ -211,7 +211,7 @@ def clipped(gradient, limit):
         combine(limit / size, gradient, 0.0, gradient, gradient)
 
 
-@njit(**FAST)
+@Kernel
 def rollout_adjoint(
     kept_y, kept_v, seed, end, box0, p, bath, before, stretches, steps, times, stress_gradients, by_strain, by_y, by_v
 ):

@@ -5,7 +5,7 @@ from numba import njit
 
 from prnn_md.md.kernels.arrays import copy, determinant, largest_move
 from prnn_md.md.kernels.chains import add_chain_forces
-from prnn_md.md.kernels.compiled import FAST
+from prnn_md.md.kernels.compiled import FAST, Kernel
 from prnn_md.md.kernels.neighbours import box_is_too_small, find_terms
 from prnn_md.md.kernels.potential import add_forces, joined_terms, pair_terms, separations
 
@@ -34,7 +34,7 @@ def capped_forces(x, terms, p, cap, forces):
     return trace
 
 
-@njit(**FAST)
+@Kernel
 def melt(x, v, box, p, skin, steps, dt, friction, temperatures, pressure_time, bulk_modulus, cap, rng):
     """Advance x and v (N, 4), and the box if there is a barostat, in place by `steps` steps of length `dt`.
 

@@ -11,7 +11,7 @@ from prnn_md.md.failure import BROKEN_BOND, CONVERGED, NOT_FINITE, UNSTABLE
 from prnn_md.md.kernels.aqs import biot_from_virial
 from prnn_md.md.kernels.arrays import carry, combine, copy, inverse, largest_move, product
 from prnn_md.md.kernels.chains import add_outer
-from prnn_md.md.kernels.compiled import FAST
+from prnn_md.md.kernels.compiled import FAST, Kernel
 from prnn_md.md.kernels.minimiser import bond_is_broken
 from prnn_md.md.kernels.neighbours import find_terms, strain_fault
 from prnn_md.md.kernels.potential import energy_and_forces, virial
@@ -49,7 +49,7 @@ def relax(x, box, p, steps, h, places):
     return CONVERGED, terms
 
 
-@njit(**FAST)
+@Kernel
 def rollout(y, box0, p, stretches, lengths, steps, stresses, kept):
     """Carry one cell through `stretches` (T, 3, 3), with `steps` damped steps of the `lengths` (T,) after each.
 
@@ -76,7 +76,7 @@ def rollout(y, box0, p, stretches, lengths, steps, stresses, kept):
     return CONVERGED, stretches.shape[0]
 
 
-@njit(**FAST)
+@Kernel
 def rollout_adjoint(kept, box0, p, stretches, lengths, steps, stress_gradients, by_strain, by_y, places, weights):
     """Carry gradients by the stresses (T, 3, 3) and by the last y (N, 3) back to strains (T, 3, 3) and the first y.
 
