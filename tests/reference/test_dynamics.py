@@ -32,7 +32,7 @@ def glass() -> tuple[Samples, ForceField]:
     return sample, glass_force_field(sample)
 
 
-@pytest.mark.parametrize(("system", "shear", "increments"), [(polymer, 0.04, 16), (glass, 0.015, 10)])
+@pytest.mark.parametrize(("system", "shear", "increments"), [(polymer, 0.04, 16), (glass, 0.06, 40)])
 def test_sheared_samples_follow_lammps_until_the_first_plastic_event(
     system: Callable[[], tuple[Samples, ForceField]], shear: float, increments: int
 ) -> None:
