@@ -32,7 +32,7 @@ class LabelsFailed(RuntimeError):
 def answer(
     queries: Sequence[Query], labeler: Labeler, place: StorePlace, executor: Executor, title: str = "labels"
 ) -> list[str]:
-    """Have all queries to one labeler answered that are not yet, and return their ids.
+    """Have all queries to one labeler answered that are not yet, and return their ids, each once.
 
     Repeating the call after any interruption goes on where it was. Raises LabelsFailed at the end if queries failed as
     often as the store allows; a repeated call tries these again.
