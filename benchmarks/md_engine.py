@@ -136,7 +136,7 @@ def polymer_cell(cells: int, threads: int = 1) -> AQSCell:
 
 def strain_path(increments: int) -> Tensor:
     """The beginning (increments + 1, 6) of a path that wanders through all six components."""
-    return sample_paths("nonproportional", 1, 60, seed=1)[0, : increments + 1]
+    return sample_paths("nonproportional", 1, seed=1)[0][0, : increments + 1]
 
 
 @njit(**FAST)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from prnn_md.data.dataset import SETS, SPLITS, StressStrainData, read_dataset, shipped_names
-from prnn_md.data.paths import FAMILIES
+from prnn_md.data.path_families import DEFAULT_FAMILIES
 from prnn_md.md.energy import biot_stress, forces
 from prnn_md.md.library import library_path, load_library, shipped_libraries
 from prnn_md.md.pair_energy import LennardJones
@@ -110,7 +110,7 @@ def test_every_split_holds_every_family(polymer: StressStrainData) -> None:
     assert counts["train"] > 0
     for split in SPLITS:
         held = [polymer.family[index] for index in polymer.indices(split)]
-        assert {held.count(family) for family in FAMILIES} == {counts[split] / 3}
+        assert {held.count(family) for family in DEFAULT_FAMILIES} == {counts[split] / 3}
 
 
 def test_its_labels_are_means_and_standard_errors_of_at_least_six_replicas(polymer: StressStrainData) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from prnn_md.data.dataset import StressStrainData, write_dataset
-from prnn_md.data.paths import FAMILIES, sample_paths
+from prnn_md.data.path_families import DEFAULT_FAMILIES
+from prnn_md.data.paths import PathOptions, sample_paths
 from prnn_md.labels.answering import answer
 from prnn_md.labels.executors.pool import PoolExecutor
 from prnn_md.labels.jobs import parts_folder
@@ -81,13 +82,11 @@ def _strain_paths(recipe: Recipe) -> tuple[torch.Tensor, tuple[str, ...], tuple[
     """Strain paths (paths, T+1, 6), test paths first, with family and split of each."""
     per_split = {"test": recipe.test, "valid": recipe.valid, "train": recipe.train}
     total = sum(per_split.values())
-    drawn = {
-        name: sample_paths(name, total, recipe.increments, recipe.seed, recipe.amplitude, recipe.max_trace)
-        for name in FAMILIES
-    }
+    options = PathOptions(recipe.increments, recipe.amplitude, recipe.max_trace)
+    drawn = {name: sample_paths(name, total, recipe.seed, options)[0] for name in DEFAULT_FAMILIES}
     split = [name for name, count in per_split.items() for _ in range(count)]
-    strain = torch.stack([drawn[name][number] for number in range(total) for name in FAMILIES])
-    return strain, tuple(FAMILIES) * total, tuple(name for name in split for _ in FAMILIES)
+    strain = torch.stack([drawn[name][number] for number in range(total) for name in DEFAULT_FAMILIES])
+    return strain, DEFAULT_FAMILIES * total, tuple(name for name in split for _ in DEFAULT_FAMILIES)
 
 
 def _assemble(

@@ -13,7 +13,8 @@ from prnn_md.app.figures import draw_all
 from prnn_md.app.overrides import checked_config, comparisons
 from prnn_md.app.training_job import run
 from prnn_md.data.dataset import StressStrainData, read_dataset, write_dataset
-from prnn_md.data.paths import FAMILIES, sample_paths
+from prnn_md.data.path_families import DEFAULT_FAMILIES
+from prnn_md.data.paths import PathOptions, sample_paths
 from prnn_md.materials.j2 import J2
 from prnn_md.statistics import mean_and_standard_error, stress_scale
 
@@ -21,7 +22,7 @@ from prnn_md.statistics import mean_and_standard_error, stress_scale
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve noisy paths of five increments: two to train, one to validate, one to test of each family."""
-    strain = torch.cat([sample_paths(family, 4, 5, seed=1) for family in FAMILIES])
+    strain = torch.cat([sample_paths(family, 4, 1, PathOptions(increments=5))[0] for family in DEFAULT_FAMILIES])
     times = torch.linspace(0, 1, 6, dtype=torch.float64)
     stress, _ = J2(yield_stress=1.0, hardening_modulus=5.0).rollout(strain, times)
     noise = 0.2 * torch.randn(12, 3, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -36,7 +37,7 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         standard_error=error,
         replicas=replicas,
         times=times,
-        family=tuple(family for family in FAMILIES for _ in range(4)),
+        family=tuple(family for family in DEFAULT_FAMILIES for _ in range(4)),
         split=split,
         stress_scale=stress_scale(mean[[name == "train" for name in split]]),
         units="epsilon/sigma^3",

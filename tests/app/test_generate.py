@@ -9,7 +9,7 @@ import torch
 
 from prnn_md.app import generate
 from prnn_md.data.dataset import StressStrainData, read_dataset
-from prnn_md.data.paths import FAMILIES
+from prnn_md.data.path_families import DEFAULT_FAMILIES
 from prnn_md.labels.query import Label
 from prnn_md.md.polymer import FORCE_FIELD
 
@@ -79,7 +79,7 @@ def test_nothing_is_left_beside_the_dataset(made: Interrupted) -> None:
 
 def test_every_family_is_in_every_split(data: StressStrainData) -> None:
     assert sorted(zip(data.split, data.family, strict=True)) == sorted(
-        (split, family) for split in ("train", "valid", "test") for family in FAMILIES
+        (split, family) for split in ("train", "valid", "test") for family in DEFAULT_FAMILIES
     )
 
 
