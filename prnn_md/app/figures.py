@@ -1,7 +1,4 @@
-"""The figures of a run: stresses along test paths, parity, loss curves and localisation.
-
-Okabe and Ito's colours, told apart by every kind of colour vision (M. Okabe, K. Ito, Color Universal Design, 2008).
-"""
+"""The figures of a run: stresses along test paths, parity, loss curves and localisation."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,13 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from prnn_md.app.colours import BLACK, BLUE, GREY, ORANGE
 from prnn_md.app.predictions import Predictions
 from prnn_md.files import replaced_when_done
 from prnn_md.mechanics import COMPONENTS, mandel_weights
 from prnn_md.statistics import path_square_errors
 from prnn_md.surrogates import Localisation
-
-BLACK, BLUE, ORANGE, GREEN, GREY = "#000000", "#0072B2", "#D55E00", "#009E73", "#999999"
 
 _UNITS = {"epsilon/sigma^3": r"$\varepsilon/\sigma^3$"}
 

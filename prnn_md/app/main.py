@@ -13,6 +13,7 @@ COMMANDS = {
     "train": ("prnn_md.app.train", "train a surrogate and compare it with others (as train.py does)"),
     "predict": ("prnn_md.app.predict", "stress of a trained surrogate along your own strain paths"),
     "cells": ("prnn_md.app.cells", "build, inspect and preview libraries of MD cells"),
+    "paths": ("prnn_md.app.paths", "preview families of strain paths, or write them to a file"),
     "generate": ("prnn_md.app.generate", "make reference data with LAMMPS"),
 }
 """Name of each command, the module whose `main(words)` runs it and returns the exit code, and what it does."""

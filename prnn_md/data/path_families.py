@@ -140,31 +140,31 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "proportional_unloading": Family(
-        "one random direction: loading, partial or reversed unloading, loading",
+        "one random direction; loading, unloading (at times past zero), loading",
         lambda increments, _, rng: proportional_unloading(increments, rng),
     ),
     "proportional_random": Family(
-        "one random direction: a smooth random amplitude",
+        "one random direction; an amplitude that varies smoothly at random",
         lambda increments, _, rng: proportional_random(increments, rng),
     ),
     "nonproportional": Family(
-        "six smooth random components",
+        "six components that vary smoothly at random",
         lambda increments, _, rng: nonproportional(increments, rng),
     ),
     "canonical": Family(
-        "18 named directions (tension, compression, biaxial, shear, mixed): monotonic, then again with unloading",
+        "18 directions (tension, compression, shear, ...); monotonic, then again with unloading",
         lambda increments, number, _: canonical(increments, number),
     ),
     "cyclic": Family(
-        "one random direction: 3 to 5 reversed cycles of growing size",
+        "one random direction; 3 to 5 reversed cycles of growing size",
         lambda increments, _, rng: cyclic(increments, rng),
     ),
     "constant_rate": Family(
-        "one random direction: monotonic in equal steps, at each of the rates in turn",
+        "one random direction; monotonic in equal steps, at one rate after the other",
         lambda increments, _, rng: constant_rate(increments, rng),
     ),
     "random_walk": Family(
-        "a random walk: steps of equal length whose direction wanders through all six components",
+        "steps of equal length, whose direction wanders through all six components",
         lambda increments, _, rng: random_walk(increments, rng),
     ),
 }

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from prnn_md.data.path_families import CANONICAL_DIRECTIONS, FAMILIES, Array
-from prnn_md.mechanics import from_mandel, least_stretch, to_mandel, trace, volumetric_projector
+from prnn_md.mechanics import from_mandel, least_stretch, to_mandel, volumetric_projector
 
 
 @dataclass(frozen=True)

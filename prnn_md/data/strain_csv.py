@@ -62,18 +62,30 @@ def read_strain_paths(path: str | Path) -> list[StrainPath]:
         raise StrainCsvError(f"{path}: not a readable CSV file: {error}") from error
 
 
+def write_strain_paths(path: str | Path, paths: Sequence[StrainPath]) -> None:
+    """Write strain paths as tensor components in a CSV file that `read_strain_paths` reads."""
+    _write(path, STRAIN_COLUMNS, paths, [item.strain / mandel_weights(item.strain) for item in paths])
+
+
 def write_stress_paths(path: str | Path, paths: Sequence[StrainPath], stresses: Sequence[Tensor]) -> None:
     """Write strains and predicted stresses (T+1, 6), Mandel here, as tensor components in a CSV file."""
+    components = []
+    for item, stress in zip(paths, stresses, strict=True):
+        if stress.shape != item.strain.shape:
+            shapes = f"{tuple(item.strain.shape)} and {tuple(stress.shape)}"
+            raise ValueError(f"Strain and stress of path '{item.name}' have the shapes {shapes}.")
+        values = torch.cat([item.strain, stress.detach().to(item.strain)], -1)
+        components.append(values / mandel_weights(values).repeat(2))
+    _write(path, STRAIN_COLUMNS + STRESS_COLUMNS, paths, components)
+
+
+def _write(path: str | Path, columns: Sequence[str], paths: Sequence[StrainPath], values: Sequence[Tensor]) -> None:
+    """Write a row of values (T+1, columns) per point of every path."""
     with replaced_when_done(path) as temporary, temporary.open("x", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["path", "time", *STRAIN_COLUMNS, *STRESS_COLUMNS])
-        for item, stress in zip(paths, stresses, strict=True):
-            if stress.shape != item.strain.shape:
-                shapes = f"{tuple(item.strain.shape)} and {tuple(stress.shape)}"
-                raise ValueError(f"Strain and stress of path '{item.name}' have the shapes {shapes}.")
-            values = torch.cat([item.strain, stress.detach().to(item.strain)], -1)
-            values = values / mandel_weights(values).repeat(2)
-            for time, row in zip(item.times.tolist(), values.tolist(), strict=True):
+        writer.writerow(["path", "time", *columns])
+        for item, rows in zip(paths, values, strict=True):
+            for time, row in zip(item.times.tolist(), rows.tolist(), strict=True):
                 writer.writerow([item.name, time, *row])
 
 
