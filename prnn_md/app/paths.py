@@ -28,7 +28,7 @@ def summary(family: str, paths: Paths) -> str:
     strain, times = paths
     durations = {f"{times[:, -1].min():.4g}": None, f"{times[:, -1].max():.4g}": None}
     return (
-        f"{family:<24}{len(strain)} paths, |E| up to {strain.norm(dim=-1).max():.4f}, "
+        f"{family:<24}{len(strain)} path{'s' * (len(strain) > 1)}, |E| up to {strain.norm(dim=-1).max():.4f}, "
         f"|tr E| up to {trace(strain).abs().max():.4f}, duration {' to '.join(durations)}: "
         f"{FAMILIES[family].description}"
     )
@@ -98,12 +98,23 @@ def main(words: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("family", nargs="*", help="families to draw (default: all)")
-    parser.add_argument("--count", type=int, default=18, help="paths of each family (default: 18)")
-    parser.add_argument("--increments", type=int, default=defaults.increments, help="steps of each path")
-    parser.add_argument("--amplitude", type=float, default=defaults.amplitude, help="largest norm |E| of each path")
-    parser.add_argument("--max-trace", type=float, default=defaults.max_trace, help="largest |tr E|")
-    parser.add_argument("--seed", type=int, default=3, help="of the random numbers")
-    parser.add_argument("--isochoric", action="store_true", help="keep the volume constant, exactly")
+    parser.add_argument("--count", type=int, default=18, help="paths of each family (default: %(default)s)")
+    parser.add_argument(
+        "--increments", type=int, default=defaults.increments, help="steps of each path (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--amplitude",
+        type=float,
+        default=defaults.amplitude,
+        help="largest norm |E| of each path (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-trace", type=float, default=defaults.max_trace, help="bound on |tr E| (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=3, help="of the random numbers (default: %(default)s)")
+    parser.add_argument(
+        "--isochoric", action="store_true", help="keep the volume exactly constant, instead of the bound"
+    )
     parser.add_argument(
         "--rates",
         type=float,
@@ -111,7 +122,9 @@ def main(words: Sequence[str]) -> int:
         default=[],
         help="mean rates, strain per unit of time, that paths take in turn",
     )
-    parser.add_argument("--output", type=Path, default=Path("paths.png"), help="the PNG file to write")
+    parser.add_argument(
+        "--output", type=Path, default=Path("paths.png"), help="the PNG file to write (default: %(default)s)"
+    )
     parser.add_argument("--csv", type=Path, help="also write the paths to this file, as `prnn-md predict` reads them")
     given = parser.parse_args(words)
     options = PathOptions(given.increments, given.amplitude, given.max_trace, given.isochoric, tuple(given.rates))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from prnn_md.app.main import main
-from prnn_md.app.paths import preview
+from prnn_md.app.paths import preview, summary
 from prnn_md.data.path_families import FAMILIES
 from prnn_md.data.paths import PathOptions, path_name, sample_paths
 from prnn_md.data.strain_csv import read_strain_paths
@@ -54,6 +54,13 @@ def test_options_reach_the_paths_and_the_file_holds_them(capsys: pytest.CaptureF
             assert (torch.linalg.det(stretch_of(path.strain)) - 1).abs().max() < 1e-13
 
 
+def test_predict_takes_the_file(finished_run: Path) -> None:
+    assert main(["paths", "canonical", "cyclic", "--count", "2", "--increments", "24", "--csv", "own.csv"]) == 0
+    assert main(["predict", f"run={finished_run}", "strain=own.csv"]) == 0
+    names = [line.split(",")[0] for line in Path("own_stress.csv").read_text().splitlines()]
+    assert list(dict.fromkeys(names)) == ["path", "tension_xx", "tension_yy", "cyclic_0", "cyclic_1"]
+
+
 def test_less_volume_change_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["paths", "canonical", "--max-trace", "0.0123"]) == 0
     assert "|tr E| up to 0.0123" in capsys.readouterr().out
@@ -78,7 +85,9 @@ def test_the_figure_shows_the_components_of_the_first_and_the_last_path_and_all_
 
 
 def test_a_single_path_is_drawn_once() -> None:
-    panels = preview({"cyclic": sample_paths("cyclic", 1, 1)}, 0.12).axes
+    paths = sample_paths("cyclic", 1, 1)
+    assert "cyclic                  1 path, |E|" in summary("cyclic", paths)
+    panels = preview({"cyclic": paths}, 0.12).axes
     assert [axes.get_visible() for axes in panels] == [True, False, True]
 
 
