@@ -74,7 +74,7 @@ def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
     cell = build_cell(config)
     for what, ours, theirs in (
         ("unit of stress", cell.units.stress, data.units),
-        ("stress measure", cell.stress_measure, data.data.stress_measure),
+        ("stress measure", cell.stress_measure, data.stress_measure),
     ):
         if ours != theirs:
             raise ValueError(f"The model's {what} is {ours}, that of the dataset {data.file} is {theirs}.")

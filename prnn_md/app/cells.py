@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prnn_md.labels.executors.pool import PoolExecutor
 from prnn_md.labels.libraries import build_library, sample_seeds
+from prnn_md.labels.reference import SampleLabeler
 from prnn_md.md.aqs import AQSCell
 from prnn_md.md.energy import biot_stress, forces
 from prnn_md.md.library import library_path, load_library, shipped_libraries
@@ -121,7 +123,6 @@ def main(words: Sequence[str]) -> int:
 
 def _build(options: argparse.Namespace) -> None:
     protocol = QuenchProtocol(timestep=options.timestep, melt_time=options.melt_time, quench_time=options.quench_time)
-    make = partial(quench_polymer, options.beads, protocol=protocol)
     provenance = {
         "system": "bead-spring polymer glass",
         "made_by": f"prnn_md {version('prnn_md')}, own Langevin dynamics",
@@ -130,6 +131,7 @@ def _build(options: argparse.Namespace) -> None:
         "protocol": asdict(protocol),
         "force_field": FORCE_FIELD.read_text(),
     }
+    labeler = SampleLabeler(partial(quench_polymer, options.beads, protocol=protocol), provenance)
     seeds = sample_seeds(options.seed, options.beads, options.count)
-    build_library(options.output, make, seeds, options.processes, provenance)
+    build_library(options.output, labeler, seeds, PoolExecutor(options.processes))
     print(options.output)

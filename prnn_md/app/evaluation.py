@@ -33,7 +33,7 @@ def predicted_stress(
     for start in range(0, len(data), chunk):
         part = slice(start, start + chunk)
         with failures_named(source or data.name, indices[part].__getitem__):
-            stress, state = cell.rollout(data.strain[part], data.times)
+            stress, state = cell.rollout(data.strain[part], data.times[part])
         failures.append(state.failed)
         stresses.append(torch.where(state.failed[:, None, None], torch.nan, stress))
         progress.at(min(start + chunk, len(data)))

@@ -31,7 +31,7 @@ def train_and_judge(config: Config, data: PathDataModule, ledger: Ledger) -> lis
     """The rows of the untrained and the trained model; what an earlier start has done is not done again."""
     if "rows" not in ledger.result:
         indices = {"train": data.train_indices, "valid": data.valid_indices, "test": data.test_indices}
-        steps = data.data.times.diff()
+        steps = data.train_data.times.diff()
         ledger.record(
             paths={split: list(found) for split, found in indices.items()},
             **{f"n_{split}": len(found) for split, found in indices.items()},

@@ -11,14 +11,14 @@ from prnn_md.app.evaluation import counted
 from prnn_md.files import replaced_when_done
 from prnn_md.mechanics import COMPONENTS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Predictions:
     """Test paths: Biot strain, label stress, its standard error and two predictions, all (paths, T+1, 6), Mandel.
 
-    `paths` are the indices in the dataset, `family` their kinds, `times` (T+1,); stresses are in `units`;
+    `paths` are the indices in the dataset, `family` their kinds, `times` (paths, T+1); stresses are in `units`;
     `stress_scale` (6,) is the dataset's. `untrained` is the model before training, `trained` the best one; on paths
     that a cell could not follow, `untrained_failed` and `failed` (paths,), they are NaN, and errors count zero.
     """

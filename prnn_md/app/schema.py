@@ -24,6 +24,10 @@ class DataModule(Target):
     n_valid: int | None = key("validation paths (early stopping, best checkpoint); null: all", None, low=1)
     batch_size: int = key("paths per batch", 4, low=1)
     seed: int = key("seed of the choice and order of training paths", 0, low=0)
+    families: list[str] | None = key("families of paths that are taken; null: all", None)
+    n_replicas: int | None = key("replicas over which training labels are averaged; null: all", None, low=1)
+    noise: float = key("Gaussian noise on training labels, in units of the stress scale", 0.0, low=0)
+    lazy: bool = key("whether paths are read when they are wanted, for sets larger than memory", False)
 
 
 @dataclass(kw_only=True)

@@ -1,8 +1,10 @@
 """The Lightning DataModule: which paths train, validate and test, and in which order they come."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,19 +12,27 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
-from prnn_md.data.dataset import DatasetError, StressStrainData, read_dataset, resolve
+from prnn_md.data.dataset import DatasetFile, StressStrainData, indices_of
+from prnn_md.data.verification import DatasetError
 
 Batch = dict[str, Tensor]
+Read = Callable[[Sequence[int]], StressStrainData]
 
 
 class PathDataModule(LightningDataModule):
     """Batches of strain and stress paths from a dataset file or a shipped dataset's name.
 
-    Training takes n_train paths of the train pool, balanced over families in an order drawn from `seed`, so
-    that fewer paths are always a subset of more; validation takes the first n_valid of its split, balanced as
-    well; the test is on all of its split. None takes all. A batch holds strain, stress and standard_error
-    (paths, T+1, 6), index (paths,), the place of each path in the dataset, and times (T+1,). Raises DatasetError
-    for a file that cannot be read, and ValueError for numbers that the pool cannot serve.
+    Training takes n_train paths, balanced over families in an order drawn from `seed`, so that fewer paths are always a
+    subset of more: first those of the split train, then those of the pool. Validation takes the first n_valid of its
+    split, balanced as well; the test is on all of its split. None takes all. With `families` only paths of these are
+    there.
+
+    Training labels are means over the first `n_replicas` replicas of each path, None for all, with Gaussian noise of
+    `noise` times the stress scale, drawn from `seed`, on all increments but the first.
+
+    A batch holds strain, stress and standard_error (paths, T+1, 6), times (paths, T+1) and index (paths,), the place of
+    each path in the dataset. `lazy` reads paths whenever they are wanted, for sets that are larger than memory. Raises
+    DatasetError for a file that cannot be read, and ValueError for numbers that the pool cannot serve.
     """
 
     def __init__(
@@ -32,65 +42,122 @@ class PathDataModule(LightningDataModule):
         n_valid: int | None = None,
         batch_size: int = 4,
         seed: int = 0,
+        families: Sequence[str] | None = None,
+        n_replicas: int | None = None,
+        noise: float = 0.0,
+        lazy: bool = False,
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-        self.file: Path = resolve(path)
-        self.data = read_dataset(self.file)
-        self.batch_size, self.seed = batch_size, seed
+        if not noise >= 0.0:
+            raise ValueError(f"noise, in units of the stress scale, must not be negative, got {noise}.")
+        self.dataset = DatasetFile(path)
+        self.dataset.verify()
+        self.batch_size, self.seed, self.families = batch_size, seed, families
+        self.n_replicas, self.noise = n_replicas, noise
+        self._check_families()
         generator = torch.Generator().manual_seed(seed)
-        self.train_indices = self._choose("train", n_train, generator)
-        self.valid_indices = self._choose("valid", n_valid)
-        self.test_indices = tuple(sorted(self._choose("test", None)))
+        self.train_indices = self._choose(("train", "pool"), n_train, generator)
+        self.valid_indices = self._choose(("valid",), n_valid)
+        self.test_indices = tuple(sorted(self._choose(("test",), None)))
+        self._data = None if lazy else self.dataset.read()
 
-    def _choose(self, split: str, wanted: int | None, generator: torch.Generator | None = None) -> tuple[int, ...]:
-        pool = self.data.indices(split)
-        if not pool:
-            raise DatasetError(f"{self.file}: it has no {split} paths.")
-        if wanted is not None and not 1 <= wanted <= len(pool):
-            raise ValueError(f"n_{split} must be between 1 and {len(pool)}, the paths in {self.file}, got {wanted}.")
-        return tuple(balanced_order(pool, self.data.family, generator)[:wanted])
+    @property
+    def file(self) -> Path:
+        return self.dataset.path
+
+    def _check_families(self) -> None:
+        for name in self.families or ():
+            if name not in self.dataset.family:
+                known = ", ".join(sorted(set(self.dataset.family)))
+                raise ValueError(f"families: {self.file} has no paths of '{name}', but of {known}.")
+
+    def _choose(
+        self, splits: Sequence[str], wanted: int | None, generator: torch.Generator | None = None
+    ) -> tuple[int, ...]:
+        chosen = []
+        for split in splits:
+            pool = [i for i in indices_of(self.dataset.split, split) if self._is_wanted(self.dataset.family[i])]
+            chosen += balanced_order(pool, self.dataset.family, generator)
+        if not chosen:
+            raise DatasetError(f"{self.file}: it has no {splits[0]} paths.")
+        if wanted is not None and not 1 <= wanted <= len(chosen):
+            most = f"{len(chosen)}, the paths in {self.file}"
+            raise ValueError(f"n_{splits[0]} must be between 1 and {most}, got {wanted}.")
+        return tuple(chosen[:wanted])
+
+    def _is_wanted(self, family: str) -> bool:
+        return self.families is None or family in self.families
+
+    def paths(self, indices: Sequence[int]) -> StressStrainData:
+        """The paths with these places in the dataset."""
+        return self.dataset.read(indices) if self._data is None else self._data.select(indices)
+
+    def training_paths(self, indices: Sequence[int]) -> StressStrainData:
+        """The same with the labels that training sees."""
+        data = self.paths(indices)
+        if self.n_replicas is not None:
+            for index, count in zip(indices, data.replica_count.tolist(), strict=True):
+                if not 1 <= self.n_replicas <= count:
+                    raise ValueError(f"n_replicas={self.n_replicas}: path {index} of {self.file} has {count} replicas.")
+            data = replace(data, stress=data.replicas[:, : self.n_replicas].double().mean(1))
+        if self.noise:
+            draws = [self._noise(index, data.stress.shape[1:]) for index in indices]
+            data = replace(data, stress=data.stress + self.noise * data.stress_scale * torch.stack(draws))
+        return data
+
+    def _noise(self, index: int, shape: torch.Size) -> Tensor:
+        mixed = int(np.random.SeedSequence([self.seed, index]).generate_state(1)[0])
+        draw = torch.randn(shape, generator=torch.Generator().manual_seed(mixed), dtype=torch.float64)
+        draw[0] = 0.0
+        return draw
 
     @property
     def train_data(self) -> StressStrainData:
-        return self.data.select(self.train_indices)
+        return self.training_paths(self.train_indices)
 
     @property
     def valid_data(self) -> StressStrainData:
-        return self.data.select(self.valid_indices)
+        return self.paths(self.valid_indices)
 
     @property
     def test_data(self) -> StressStrainData:
-        return self.data.select(self.test_indices)
+        return self.paths(self.test_indices)
 
     @property
     def stress_scale(self) -> Tensor:
         """Standard deviation (6,) of each stress component over the whole training pool."""
-        return self.data.stress_scale
+        scale: Tensor = self.dataset.about["stress_scale"]
+        return scale
 
     @property
     def units(self) -> str:
         """Name of the unit of stress."""
-        return self.data.units
+        return str(self.dataset.about["units"])
+
+    @property
+    def stress_measure(self) -> str:
+        return str(self.dataset.about["stress_measure"])
 
     @property
     def family_names(self) -> tuple[str, ...]:
-        return tuple(sorted(set(self.data.family)))
+        return tuple(sorted(name for name in set(self.dataset.family) if self._is_wanted(name)))
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.train_indices, EpochShuffle(len(self.train_indices), self.seed))
+        sampler = EpochShuffle(len(self.train_indices), self.seed)
+        return self._loader(self.train_indices, self.training_paths, sampler)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.valid_indices)
+        return self._loader(self.valid_indices, self.paths)
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.test_indices)
+        return self._loader(self.test_indices, self.paths)
 
-    def _loader(self, indices: Sequence[int], sampler: Sampler[int] | None = None) -> DataLoader[Batch]:
-        paths = _Paths(self.data, indices)
+    def _loader(self, indices: Sequence[int], read: Read, sampler: Sampler[int] | None = None) -> DataLoader[Batch]:
+        paths = _Paths(indices, read)
         sampler = SequentialSampler(paths) if sampler is None else sampler
-        return DataLoader(paths, batch_size=self.batch_size, sampler=sampler, collate_fn=_collate)
+        return DataLoader(paths, batch_size=self.batch_size, sampler=sampler, collate_fn=_as_it_is)
 
 
 class EpochShuffle(Sampler[int]):
@@ -124,22 +191,23 @@ def balanced_order(pool: Sequence[int], family: Sequence[str], generator: torch.
     return [index for index in chain.from_iterable(zip_longest(*queues)) if index is not None]
 
 
-_PER_PATH = ("strain", "stress", "standard_error")
+_PER_PATH = ("strain", "stress", "standard_error", "times")
 
 
 class _Paths(Dataset[Batch]):
-    def __init__(self, data: StressStrainData, indices: Sequence[int]) -> None:
-        self.data, self.indices = data, indices
+    """Whole batches at a time, which lets a file be read in one go."""
+
+    def __init__(self, indices: Sequence[int], read: Read) -> None:
+        self.indices, self.read = indices, read
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, place: int) -> Batch:
-        index = self.indices[place]
-        arrays = {name: getattr(self.data, name)[index] for name in _PER_PATH}
-        return arrays | {"index": torch.tensor(index), "times": self.data.times}
+    def __getitems__(self, places: list[int]) -> Batch:
+        chosen = [self.indices[place] for place in places]
+        data = self.read(chosen)
+        return {name: getattr(data, name) for name in _PER_PATH} | {"index": torch.tensor(chosen)}
 
 
-def _collate(items: list[Batch]) -> Batch:
-    stacked = {name: torch.stack([item[name] for item in items]) for name in (*_PER_PATH, "index")}
-    return stacked | {"times": items[0]["times"]}
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -3,9 +3,10 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import h5py
@@ -13,38 +14,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prnn_md.data.verification import DatasetError, Twins, check_layout, verify
 from prnn_md.files import replaced_when_done
-from prnn_md.mechanics import COMPONENTS, least_stretch
+from prnn_md.mechanics import COMPONENTS
+from prnn_md.statistics import mean_and_standard_error, stress_scale
 
-SCHEMA_VERSION = 1
-SPLITS = ("train", "valid", "test")
+SCHEMA_VERSION = 2
+SPLITS = ("train", "pool", "valid", "test")
+"""Uses of a path; the pool holds further training paths, often with noisier labels, taken after those of train."""
+
 SETS = Path(__file__).parent / "sets"
 """Folder of the datasets that ship with the package."""
 
-_ARRAYS = {
+CHUNK = 64
+"""Paths that are read at once where not all are wanted in memory."""
+
+ARRAYS = {
     "strain": "<f8",
     "stress": "<f8",
     "standard_error": "<f8",
     "replicas": "<f4",
+    "replica_count": "<i8",
     "times": "<f8",
-    "stress_scale": "<f8",
 }
-_PER_PATH = ("strain", "stress", "standard_error", "replicas")
-_LABELS = ("family", "split")
-_ATTRIBUTES = ("schema_version", "name", "units", "stress_measure", "components", "provenance", "checksum")
-
-
-class DatasetError(ValueError):
-    """A dataset that cannot be found, read or trusted; the message names the file and the place in it."""
+TEXTS = ("family", "split", "label_ids")
+ATTRIBUTES = ("name", "units", "time_unit", "stress_measure")
 
 
 @dataclass(frozen=True)
 class StressStrainData:
     """Paths of Biot strain with the stress that answers them, averaged over replicas, in Mandel notation.
 
-    strain, stress and standard_error (paths, T+1, 6), float64; replicas (paths, R, T+1, 6), float32; times
-    (T+1,); stress_scale (6,), the standard deviation over the training pool; family and split name the kind
-    and the use of each path. Stresses are in `units`.
+    strain, stress and standard_error (paths, T+1, 6), float64; times (paths, T+1); family and split name the kind and
+    the use of each path. The first replica_count (paths,) of the replicas (paths, R, T+1, 6), float32, are there, the
+    rest is NaN; label_ids names the labels of a store behind them, or is empty. A path without replicas is one whose
+    stress has no noise. stress_scale (6,) is the standard deviation over the paths of train. Stresses are in `units`,
+    times in `time_unit`, which is empty where times only say what comes first.
     """
 
     name: str
@@ -52,11 +57,14 @@ class StressStrainData:
     stress: Tensor
     standard_error: Tensor
     replicas: Tensor
+    replica_count: Tensor
     times: Tensor
     family: tuple[str, ...]
     split: tuple[str, ...]
     stress_scale: Tensor
     units: str
+    label_ids: tuple[tuple[str, ...], ...]
+    time_unit: str = ""
     stress_measure: str = "biot"
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -65,17 +73,61 @@ class StressStrainData:
 
     def indices(self, split: str) -> list[int]:
         """Indices of the paths of a split; ValueError for one that does not exist."""
-        if split not in SPLITS:
-            raise ValueError(f"The split must be one of {', '.join(SPLITS)}, got '{split}'.")
-        return [index for index, name in enumerate(self.split) if name == split]
+        return indices_of(self.split, split)
 
     def select(self, which: str | Sequence[int]) -> "StressStrainData":
         """The paths of a split, or those with the given indices in the given order; the scale stays."""
         chosen = self.indices(which) if isinstance(which, str) else list(which)
         rows = torch.tensor(chosen, dtype=torch.long)
-        parts: dict[str, Any] = {name: getattr(self, name)[rows] for name in _PER_PATH}
-        parts |= {name: tuple(getattr(self, name)[index] for index in chosen) for name in _LABELS}
+        parts: dict[str, Any] = {name: getattr(self, name)[rows] for name in ARRAYS}
+        parts |= {name: tuple(getattr(self, name)[index] for index in chosen) for name in TEXTS}
         return replace(self, **parts)
+
+
+def averaged(
+    name: str,
+    strain: Tensor,
+    times: Tensor,
+    replicas: Tensor,
+    family: Sequence[str],
+    split: Sequence[str],
+    units: str,
+    label_ids: Sequence[Sequence[str]] = (),
+    time_unit: str = "",
+    provenance: Mapping[str, Any] | None = None,
+) -> StressStrainData:
+    """Data whose stresses are means over replicas (paths, R, T+1, 6), which are NaN where a path has fewer.
+
+    strain (paths, T+1, 6); times (T+1,) or (paths, T+1). Raises ValueError for a path with less than two replicas, and
+    where a component of the stress does not vary over the paths of train.
+    """
+    replicas = replicas.float()
+    count = replicas.isfinite().all(-1).all(-1).sum(1)
+    means = [mean_and_standard_error(rows[:number].double()) for rows, number in zip(replicas, count, strict=True)]
+    stress, error = (torch.stack(parts) for parts in zip(*means, strict=True))
+    return StressStrainData(
+        name=name,
+        strain=strain,
+        stress=stress,
+        standard_error=error,
+        replicas=replicas,
+        replica_count=count,
+        times=times.expand(strain.shape[:2]).contiguous(),
+        family=tuple(family),
+        split=tuple(split),
+        stress_scale=stress_scale(stress[[use == "train" for use in split]]),
+        units=units,
+        label_ids=tuple(tuple(ids) for ids in label_ids) or (("",) * replicas.shape[1],) * len(strain),
+        time_unit=time_unit,
+        provenance=provenance or {},
+    )
+
+
+def indices_of(splits: Sequence[str], split: str) -> list[int]:
+    """Places of a split; ValueError for one that does not exist."""
+    if split not in SPLITS:
+        raise ValueError(f"The split must be one of {', '.join(SPLITS)}, got '{split}'.")
+    return [index for index, name in enumerate(splits) if name == split]
 
 
 def shipped_names() -> list[str]:
@@ -99,131 +151,141 @@ def resolve(name_or_path: str | Path) -> Path:
     )
 
 
+class DatasetFile:
+    """An open dataset: what it says of itself is at hand, and paths are read when they are asked for.
+
+    Raises DatasetError, which names the file and the place in it, for what cannot be read.
+    """
+
+    def __init__(self, name_or_path: str | Path) -> None:
+        self.path = resolve(name_or_path)
+        with _named(self.path):
+            self._file = h5py.File(self.path, "r")
+            check_layout(self._file, SCHEMA_VERSION, (*ARRAYS, *TEXTS, "stress_scale"), ATTRIBUTES)
+            attributes = self._file.attrs
+            self.about: dict[str, Any] = {name: str(attributes[name]) for name in ATTRIBUTES}
+            self.about["provenance"] = json.loads(attributes["provenance"])
+            self.about["stress_scale"] = torch.from_numpy(np.asarray(self._file["stress_scale"][()], dtype="<f8"))
+            self.checksum = str(attributes["checksum"])
+            self.family, self.split = (tuple(self._file[name].asstr()[()].tolist()) for name in ("family", "split"))
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __enter__(self) -> "DatasetFile":
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def read(self, rows: Sequence[int] | None = None) -> StressStrainData:
+        """The paths with these indices, in this order, by default all."""
+        wanted = np.arange(len(self)) if rows is None else np.asarray(rows, dtype=np.int64)
+        order, back = np.unique(wanted, return_inverse=True)
+        with _named(self.path):
+            parts: dict[str, Any] = {
+                name: torch.from_numpy(np.asarray(self._file[name][order], dtype=kind)[back])
+                for name, kind in ARRAYS.items()
+            }
+            ids = self._file["label_ids"].asstr()[order][back].tolist() if self._file["label_ids"].size else []
+        parts["label_ids"] = tuple(tuple(names) for names in ids) or ((),) * len(wanted)
+        parts["family"], parts["split"] = (tuple(np.array(t)[wanted].tolist()) for t in (self.family, self.split))
+        return StressStrainData(**parts, **self.about)
+
+    def chunks(self) -> Iterator[StressStrainData]:
+        """All paths, some at a time."""
+        for begin in range(0, len(self), CHUNK):
+            yield self.read(range(begin, min(begin + CHUNK, len(self))))
+
+    def verify(self) -> None:
+        """Read all paths once, a few at a time; DatasetError for the first that is not as it should be."""
+        digest, twins = _Digest(), Twins()
+        with _named(self.path):
+            for number, data in enumerate(self.chunks()):
+                verify(data, SPLITS, first=number * CHUNK)
+                twins.add(data, first=number * CHUNK)
+                digest.add(data)
+            if digest.of(self.about) != self.checksum:
+                raise DatasetError("the checksum does not match the contents: they were changed or damaged.")
+
+
 def read_dataset(name_or_path: str | Path) -> StressStrainData:
     """Read and verify a dataset; DatasetError names the file, path and increment of what is wrong."""
-    path = resolve(name_or_path)
-    try:
-        with h5py.File(path, "r") as file:
-            _check_layout(file)
-            attributes = dict(file.attrs)
-            parts: dict[str, Any] = {name: _tensor(file[name], kind) for name, kind in _ARRAYS.items()}
-            parts |= {name: tuple(file[name].asstr()[()].tolist()) for name in _LABELS}
-        parts |= {name: str(attributes[name]) for name in ("name", "units", "stress_measure")}
-        data = StressStrainData(**parts, provenance=json.loads(attributes["provenance"]))
-        _verify(data)
-        if checksum(data) != attributes["checksum"]:
-            raise DatasetError("the checksum does not match the arrays: they were changed or damaged.")
-    except DatasetError as error:
-        raise DatasetError(f"{path}: {error}") from None
-    except (OSError, RuntimeError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DatasetError(f"{path}: not a readable HDF5 dataset (truncated or corrupt?): {error}") from error
-    return data
+    with DatasetFile(name_or_path) as file:
+        file.verify()
+        return file.read()
 
 
 def write_dataset(path: str | Path, data: StressStrainData) -> None:
     """Verify a dataset and write it, whole or not at all. Raises DatasetError as `read_dataset` does."""
     try:
-        _verify(data)
+        verify(data, SPLITS)
+        Twins().add(data)
     except DatasetError as error:
         raise DatasetError(f"{path}: not written: {error}") from None
     with replaced_when_done(path) as temporary, h5py.File(temporary, "x") as file:
-        for name, kind in _ARRAYS.items():
+        for name, kind in {**ARRAYS, "stress_scale": "<f8"}.items():
             options = {"compression": "gzip", "shuffle": True} if name == "replicas" else {}
             file.create_dataset(name, data=getattr(data, name).numpy().astype(kind), **options)
-        for name in _LABELS:
-            file.create_dataset(name, data=list(getattr(data, name)), dtype=h5py.string_dtype())
+        for name in TEXTS:
+            texts = np.array(getattr(data, name), dtype=object)
+            file.create_dataset(name, data=texts, dtype=h5py.string_dtype())
         file.attrs.update(
             schema_version=SCHEMA_VERSION,
-            name=data.name,
-            units=data.units,
-            stress_measure=data.stress_measure,
             components=",".join(COMPONENTS),
             provenance=json.dumps(data.provenance),
             checksum=checksum(data),
+            **{name: getattr(data, name) for name in ATTRIBUTES},
         )
 
 
 def checksum(data: StressStrainData) -> str:
-    """SHA-256 over names, shapes and contents of all arrays, the labels among them."""
-    digest = hashlib.sha256()
-    for name, kind in _ARRAYS.items():
-        array = np.ascontiguousarray(getattr(data, name).numpy().astype(kind))
-        digest.update(f"{name}{array.shape}".encode())
-        digest.update(array.tobytes())
-    for name in _LABELS:
-        digest.update(json.dumps([name, *getattr(data, name)]).encode())
-    return digest.hexdigest()
+    """SHA-256 over names, shapes and contents of all arrays, texts and attributes but the provenance."""
+    digest = _Digest()
+    digest.add(data)
+    return digest.of({field.name: getattr(data, field.name) for field in fields(data)})
 
 
-def _tensor(array: h5py.Dataset, kind: str) -> Tensor:
-    return torch.from_numpy(np.asarray(array[()], dtype=kind))
+class _Digest:
+    """The checksum of paths that come in parts."""
+
+    def __init__(self) -> None:
+        self._parts = {name: hashlib.sha256() for name in (*ARRAYS, *TEXTS)}
+
+        self._shapes: dict[str, tuple[int, ...]] = {}
+
+    def add(self, data: StressStrainData) -> None:
+        for name, kind in ARRAYS.items():
+            array = np.ascontiguousarray(getattr(data, name).numpy().astype(kind))
+            self._shapes[name] = array.shape[1:]
+            self._parts[name].update(np.nan_to_num(array, nan=0.0).tobytes() if name == "replicas" else array.tobytes())
+        for name in TEXTS:
+            for text in getattr(data, name):
+                self._parts[name].update(json.dumps(text).encode())
+
+    def of(self, about: Mapping[str, Any]) -> str:
+        digests = {name: digest.hexdigest() for name, digest in self._parts.items()}
+        texts = {name: about[name] for name in ATTRIBUTES}
+        scale = np.ascontiguousarray(about["stress_scale"].numpy().astype("<f8")).tobytes().hex()
+        told = json.dumps([digests, self._shapes, texts, scale], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
 
 
-def _check_layout(file: h5py.File) -> None:
-    version = file.attrs.get("schema_version")
-    if version is None or int(version) != SCHEMA_VERSION:
-        found = "missing" if version is None else version
-        raise DatasetError(f"the schema version is {found}; this prnn_md reads version {SCHEMA_VERSION}.")
-    missing = [f"/{name}" for name in (*_ARRAYS, *_LABELS) if name not in file]
-    missing += [f"attribute {name}" for name in _ATTRIBUTES if name not in file.attrs]
-    if missing:
-        raise DatasetError(f"missing: {', '.join(missing)}.")
-    components = ",".join(COMPONENTS)
-    if file.attrs["components"] != components:
-        raise DatasetError(f"the components must be '{components}', got '{file.attrs['components']}'.")
+class _named:
+    """Errors in the block are DatasetErrors that name the file."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
-def _verify(data: StressStrainData) -> None:
-    _verify_shapes(data)
-    for name in _ARRAYS:
-        _verify_finite(name, getattr(data, name))
-    if data.stress_measure != "biot":
-        raise DatasetError(f"the stress measure must be 'biot', got '{data.stress_measure}'.")
-    unknown = sorted(set(data.split) - set(SPLITS))
-    if unknown:
-        raise DatasetError(f"/split must hold {', '.join(SPLITS)}, got '{unknown[0]}'.")
-    for path in data.strain[:, 0].ne(0).any(-1).nonzero().flatten().tolist()[:1]:
-        raise DatasetError(f"/strain, path {path}, increment 0: it must be at zero strain.")
-    stretches = least_stretch(data.strain)
-    for path, increment in stretches.le(0).nonzero().tolist()[:1]:
-        least = stretches[path, increment].item()
-        raise DatasetError(f"/strain, path {path}, increment {increment}: I + E has principal value {least:.3g} <= 0.")
-    for increment in data.times.diff().le(0).nonzero().flatten().tolist()[:1]:
-        raise DatasetError(f"/times must increase, which it does not at increment {increment + 1}.")
-    for component in data.stress_scale.le(0).nonzero().flatten().tolist()[:1]:
-        raise DatasetError(f"/stress_scale must be positive, which it is not for {COMPONENTS[component]}.")
-    for path, increment, _ in data.standard_error.lt(0).nonzero().tolist()[:1]:
-        raise DatasetError(f"/standard_error, path {path}, increment {increment}: it must not be negative.")
+    def __enter__(self) -> None:
+        pass
 
-
-def _verify_shapes(data: StressStrainData) -> None:
-    if data.strain.dim() != 3 or data.strain.shape[1] < 2 or data.strain.shape[2] != 6:
-        raise DatasetError(f"/strain must be (paths, T+1, 6) with T > 0, got {tuple(data.strain.shape)}.")
-    paths, points, _ = data.strain.shape
-    replicas = data.replicas.shape[1] if data.replicas.dim() > 1 else 0
-    expected: dict[str, tuple[int, ...]] = {
-        "stress": (paths, points, 6),
-        "standard_error": (paths, points, 6),
-        "replicas": (paths, replicas, points, 6),
-        "times": (points,),
-        "stress_scale": (6,),
-    }
-    for name, shape in expected.items():
-        got = tuple(getattr(data, name).shape)
-        if got != shape:
-            raise DatasetError(f"/{name} has the shape {got}, where /strain asks for {shape}.")
-    if replicas < 2:
-        raise DatasetError(f"/replicas holds {replicas} per path, and a standard error needs at least 2.")
-    for name in _LABELS:
-        if len(getattr(data, name)) != paths:
-            raise DatasetError(f"/{name} has {len(getattr(data, name))} entries for {paths} paths.")
-
-
-def _verify_finite(name: str, values: Tensor) -> None:
-    """DatasetError for the first NaN or inf, with path and increment where the array has them."""
-    places = (~values.isfinite()).nonzero()
-    if not len(places):
-        return
-    dimensions = {1: ("index",), 3: ("path", "increment"), 4: ("path", "replica", "increment")}[values.dim()]
-    place = ", ".join(f"{what} {index}" for what, index in zip(dimensions, places[0].tolist(), strict=False))
-    raise DatasetError(f"/{name}, {place}: {values[tuple(places[0])].item()} is not a finite number.")
+    def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
+        if isinstance(error, DatasetError):
+            text = str(error)
+            raise DatasetError(text if text.startswith(f"{self.path}:") else f"{self.path}: {text}") from None
+        if isinstance(error, OSError | RuntimeError | KeyError | TypeError | AttributeError | ValueError):
+            raise DatasetError(f"{self.path}: not a readable HDF5 dataset (truncated or corrupt?): {error}") from error

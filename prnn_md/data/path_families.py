@@ -132,10 +132,14 @@ def gaussian_process(increments: int, components: int, rng: np.random.Generator,
 
 @dataclass(frozen=True)
 class Family:
-    """What a family is, in one line, and its shapes: `shape(increments, number of the path, random numbers)`."""
+    """What a family is, in one line, and its shapes: `shape(increments, number of the path, random numbers)`.
+
+    `size` is how many paths it has, None if there is no end.
+    """
 
     description: str
     shape: Callable[[int, int, np.random.Generator], Array]
+    size: int | None = None
 
 
 FAMILIES: dict[str, Family] = {
@@ -154,6 +158,7 @@ FAMILIES: dict[str, Family] = {
     "canonical": Family(
         "18 directions (tension, compression, shear, ...); monotonic, then again with unloading",
         lambda increments, number, _: canonical(increments, number),
+        2 * len(CANONICAL_DIRECTIONS),
     ),
     "cyclic": Family(
         "one random direction; 3 to 5 reversed cycles of growing size",
@@ -169,6 +174,3 @@ FAMILIES: dict[str, Family] = {
     ),
 }
 """The families by name. Random numbers depend on the position here: append new ones at the end."""
-
-DEFAULT_FAMILIES = ("proportional_unloading", "proportional_random", "nonproportional")
-"""The families that a dataset has unless it says otherwise, as `polymer`."""

@@ -19,7 +19,7 @@ from prnn_md.md.sample import Samples
 FORCE_FIELDS = Path(__file__).with_name("force_fields")
 FCC = torch.tensor([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]], dtype=torch.float64)
 DIAMOND = torch.cat([FCC, FCC + 0.25])
-SILICON_LATTICE = 5.431  # angstrom
+ARGON_LATTICE, SILICON_LATTICE = 5.27, 5.431  # angstrom
 QUENCH = [3500.0, 3500.0, 3000.0, 2500.0, 2200.0, 2000.0, 1800.0, 1600.0, 1400.0, 1200.0, 900.0, 600.0, 300.0, 100.0]
 STAGE = (1000.0, 2.0, 0.01)  # time at each temperature and time step (fs), friction (1/fs)
 
@@ -50,7 +50,7 @@ def argon_cells(
     parameters: Parameters | None = None,
 ) -> Cell:
     """`count` equal fcc crystals of 4 repeats^3 atoms at zero pressure and temperature."""
-    start = crystal(FCC, 5.27, repeats)
+    start = crystal(FCC, ARGON_LATTICE, repeats)
     force_field = argon_force_field(start)
     samples = Samples.cat([relax_stress(start, force_field)] * count)
     return cells_of(

@@ -1,7 +1,8 @@
 """Any sample with its force field as a LAMMPS simulation, and back."""
 
+import ctypes
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from prnn_md.reference.lammps import LammpsError, start_lammps
 
 UNITS = {LJ.stress: "lj", KCAL_ANGSTROM.stress: "real", EV_ANGSTROM.stress: "metal"}
 STRESS = {"lj": 1.0, "real": 0.101325, "metal": 0.1}  # LAMMPS' unit of pressure, atm or bar, in MPa
+FEMTOSECOND = {"lj": 1.0, "real": 1.0, "metal": 1e-3}  # our unit of time, tau or fs, in LAMMPS' one
 BONDED = {"bonds": "bond", "angles": "angle", "torsions": "dihedral"}
 
 
@@ -105,13 +107,29 @@ def lammps_box(lammps: Any) -> Tensor:
     return torch.tensor([[diagonal[0], xy, xz], [0.0, diagonal[1], yz], [0.0, 0.0, diagonal[2]]], dtype=torch.float64)
 
 
-def cauchy_stress(lammps: Any, compute: str, units: str = "lj") -> Tensor:
+def velocities_of(lammps: Any) -> Tensor:
+    """The velocities (N, 3) of LAMMPS in its units and the frame of its box."""
+    return torch.from_numpy(np.array(lammps.gather_atoms("v", 1, 3)).reshape(-1, 3).copy())
+
+
+def set_velocities(lammps: Any, velocities: Tensor) -> None:
+    """Give all particles velocities (N, 3), in LAMMPS' units and the frame of its box."""
+    numbers = np.ascontiguousarray(velocities.numpy(), dtype=np.float64)
+    lammps.scatter_atoms("v", 1, 3, numbers.ctypes.data_as(ctypes.POINTER(ctypes.c_double)))
+
+
+def cauchy_stress(lammps: Any, compute: str) -> Tensor:
     """Cauchy stress (6,) of a compute of style pressure, Mandel, tension positive, in the frame of LAMMPS' box.
 
-    In epsilon/sigma^3, or in MPa for the other `units` of LAMMPS.
+    In epsilon/sigma^3, or in MPa for real materials.
     """
     pressure = lammps.extract_compute(compute, 0, 1)
-    xx, yy, zz, xy, xz, yz = (-pressure[i] * STRESS[units] for i in range(6))
+    return cauchy_from_pressure([pressure[i] for i in range(6)], lammps)
+
+
+def cauchy_from_pressure(pressure: Sequence[float], lammps: Any) -> Tensor:
+    """The same of LAMMPS' six numbers for a pressure, in its order and its unit."""
+    xx, yy, zz, xy, xz, yz = (-number * STRESS[lammps.extract_global("units")] for number in pressure)
     return to_mandel(torch.tensor([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], dtype=torch.float64))
 
 

@@ -12,36 +12,24 @@ from prnn_md.app.composition import Config
 from prnn_md.app.figures import draw_all
 from prnn_md.app.overrides import checked_config, comparisons
 from prnn_md.app.training_job import run
-from prnn_md.data.dataset import StressStrainData, read_dataset, write_dataset
-from prnn_md.data.path_families import DEFAULT_FAMILIES
+from prnn_md.data.dataset import averaged, read_dataset, write_dataset
+from prnn_md.data.path_families import FAMILIES
 from prnn_md.data.paths import PathOptions, sample_paths
 from prnn_md.materials.j2 import J2
-from prnn_md.statistics import mean_and_standard_error, stress_scale
 
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve noisy paths of five increments: two to train, one to validate, one to test of each family."""
-    strain = torch.cat([sample_paths(family, 4, 1, PathOptions(increments=5))[0] for family in DEFAULT_FAMILIES])
+    kinds, options = list(FAMILIES)[:3], PathOptions(increments=5)
+    strain = torch.cat([sample_paths(family, 4, 1, options)[0] for family in kinds])
     times = torch.linspace(0, 1, 6, dtype=torch.float64)
     stress, _ = J2(yield_stress=1.0, hardening_modulus=5.0).rollout(strain, times)
     noise = 0.2 * torch.randn(12, 3, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     replicas = (stress[:, None] + noise).float()
     replicas[:, :, 0] = 0.0
-    mean, error = mean_and_standard_error(replicas.double(), dim=1)
-    split = ("train", "train", "valid", "test") * 3
-    data = StressStrainData(
-        name="tiny",
-        strain=strain,
-        stress=mean,
-        standard_error=error,
-        replicas=replicas,
-        times=times,
-        family=tuple(family for family in DEFAULT_FAMILIES for _ in range(4)),
-        split=split,
-        stress_scale=stress_scale(mean[[name == "train" for name in split]]),
-        units="epsilon/sigma^3",
-    )
+    family, split = [name for name in kinds for _ in range(4)], ("train", "train", "valid", "test") * 3
+    data = averaged("tiny", strain, times, replicas, family, split, "epsilon/sigma^3")
     path = tmp_path_factory.mktemp("data") / "tiny.h5"
     write_dataset(path, data)
     return path

@@ -1,5 +1,6 @@
-"""`prnn-md generate` makes a dataset of replicas by LAMMPS, and goes on after an interruption."""
+"""`prnn-md generate` makes a dataset with LAMMPS, and goes on after an interruption."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,52 +9,69 @@ import pytest
 import torch
 
 from prnn_md.app import generate
+from prnn_md.app.generate_config import generate_config
+from prnn_md.data import dataset
 from prnn_md.data.dataset import StressStrainData, read_dataset
-from prnn_md.data.path_families import DEFAULT_FAMILIES
-from prnn_md.labels.query import Label
+from prnn_md.labels.store import LabelStore
 from prnn_md.md.polymer import FORCE_FIELD
 
-WORDS = ["--beads", "20", "--replicas", "2", "--train", "1", "--valid", "1", "--test", "1", "--increments", "2"]
-WORDS += ["--melt-time", "1", "--quench-time", "1", "--amplitude", "0.02", "--max-trace", "0.01"]
+WORDS = [
+    "dataset.name=tiny",
+    "dataset.families=[canonical,proportional_unloading]",
+    "dataset.paths={train: 2, pool: 1, valid: 1, test: 1}",
+    "dataset.replicas={train: 3, pool: 2, valid: 2, test: 2}",
+    "dataset.increments=2",
+    "dataset.amplitude=0.02",
+    "dataset.max_trace=0.01",
+    "reference.system.beads=60",
+    "reference.system.melt_time=1",
+    "reference.system.quench_time=1",
+    "executor=serial",
+]
+
+
+def words(folder: Path) -> list[str]:
+    return [*WORDS, f"output={folder / 'tiny.h5'}", f"store={folder / 'labels'}"]
 
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A dataset whose making was stopped after all labels, twice, with two labels lost in between."""
+    """A dataset whose making was stopped after all labels, with two labels lost before it was repeated."""
 
     file: Path
     first: dict[str, tuple[int, bytes]]
     second: dict[str, tuple[int, bytes]]
     lost: list[str]
+    estimate: str
 
 
-def parts(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Time of writing and content of the samples and all labels."""
-    found = [folder / "samples.h5", *folder.glob("labels/files/*/*")]
-    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
+def labels(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Time of writing and content of all labels, of samples and of paths."""
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.glob("labels/files/*/*")}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
-    file = tmp_path_factory.mktemp("generated") / "tiny.h5"
-    words = ["--output", str(file), *WORDS]
-    folder, found = file.with_name("tiny.parts"), []
+    folder = tmp_path_factory.mktemp("generated")
+    file = folder / "tiny.h5"
+    estimate = generate.Job.of(generate_config(words(folder))).estimate()
+    estimated = labels(folder)
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generate, "write_dataset", stop)
-        for _ in range(2):
-            with pytest.raises(KeyboardInterrupt):
-                generate.main(words)
-            found.append(parts(folder))
-            assert not file.exists()
-            lost = sorted(found[0].keys() - {"samples.h5"})[::17]
-            for name in lost:
-                (folder / "labels" / "files" / name[:2] / name).unlink()
-    assert generate.main(words) == 0
-    return Interrupted(file, *found, lost)
+        patch.setattr(dataset, "write_dataset", stop)
+        with pytest.raises(KeyboardInterrupt):
+            generate.main(words(folder))
+    first = labels(folder)
+    assert not file.exists()
+    assert all(first[name] == kept for name, kept in estimated.items()), "what was timed is kept"
+    lost = sorted(first)[::17]
+    for name in lost:
+        (folder / "labels" / "files" / name[:2] / name).unlink()
+    assert generate.main(words(folder)) == 0
+    return Interrupted(file, first, labels(folder), lost, estimate)
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +79,16 @@ def data(made: Interrupted) -> StressStrainData:
     return read_dataset(made.file)
 
 
+def test_an_estimate_says_what_is_left_to_do(made: Interrupted) -> None:
+    lines = dict(line.split("  ", 1) for line in made.estimate.splitlines())
+    assert lines["paths"].strip() == "10 of 2 increments"
+    assert lines["labels"].strip() == "24, 20 to be computed"
+    assert "core-hours" in lines["to be done"]
+    assert "MB in" in lines["disk"]
+
+
 def test_a_repetition_makes_only_what_is_lost(made: Interrupted) -> None:
-    assert len(made.first) == 9 * 2 + 1
+    assert len(made.first) == 24 + 3
     kept = {name for name in made.first if made.first[name][0] == made.second[name][0]}
     assert len(made.lost) == 2
     assert kept == made.first.keys() - set(made.lost)
@@ -73,68 +99,99 @@ def test_lost_labels_come_back_the_same(made: Interrupted) -> None:
         assert made.first[name][1] == made.second[name][1]
 
 
-def test_nothing_is_left_beside_the_dataset(made: Interrupted) -> None:
-    assert [path.name for path in made.file.parent.iterdir()] == ["tiny.h5"]
-
-
 def test_every_family_is_in_every_split(data: StressStrainData) -> None:
-    assert sorted(zip(data.split, data.family, strict=True)) == sorted(
-        (split, family) for split in ("train", "valid", "test") for family in DEFAULT_FAMILIES
-    )
+    families, uses = ("canonical", "proportional_unloading"), ("test", "valid", "train", "train", "pool")
+    assert list(zip(data.family, data.split, strict=True)) == [(family, use) for family in families for use in uses]
+    assert data.replica_count.tolist() == [2, 2, 3, 3, 2] * 2
 
 
-def test_paths_are_as_asked_for_and_none_is_twice(data: StressStrainData) -> None:
-    assert data.strain.shape == (9, 3, 6)
-    assert data.strain.norm(dim=-1).amax(-1).tolist() == pytest.approx([0.02] * 9, abs=1e-12)
-    assert data.strain[..., :3].sum(-1).abs().max() <= 0.01 + 1e-12
-    assert torch.pdist(data.strain.flatten(1)).min() > 1e-4
-    assert data.times.tolist() == [0.0, 0.5, 1.0]
+def test_more_training_paths_leave_all_others_as_they_are(data: StressStrainData) -> None:
+    recipe = generate_config(WORDS)["dataset"]
+    recipe["paths"]["train"] += 1
+    more, _, _, split = generate.strain_paths(recipe)
+    rows = [number for number, use in enumerate(split) if use in ("test", "valid")]
+    before = [number for number, use in enumerate(data.split) if use in ("test", "valid")]
+    assert torch.equal(more[rows], data.strain[before])
 
 
-def test_labels_are_means_and_standard_errors_of_the_replicas(data: StressStrainData) -> None:
-    replicas = data.replicas.numpy().astype(float)
-    assert replicas.shape == (9, 2, 3, 6)
-    assert np.abs(replicas[:, 0] - replicas[:, 1]).max() > 1e-3
-    assert not replicas[:, :, 0].any()
-    np.testing.assert_allclose(data.stress, 0.5 * (replicas[:, 0] + replicas[:, 1]), atol=1e-6)
-    np.testing.assert_allclose(data.standard_error, 0.5 * np.abs(replicas[:, 0] - replicas[:, 1]), atol=1e-6)
+def test_a_family_gives_no_more_paths_than_it_has() -> None:
+    recipe = generate_config([*WORDS, "dataset.paths.pool=60"])["dataset"]
+    _, _, family, _ = generate.strain_paths(recipe)
+    assert family.count("canonical") == 36
+    assert family.count("proportional_unloading") == 64
 
 
-def test_replicas_are_the_simulations(made: Interrupted, data: StressStrainData) -> None:
-    labels = [Label.from_data(content) for name, (_, content) in made.first.items() if name != "samples.h5"]
-    replicas = data.replicas.flatten(0, 1)
-    for label in labels:
-        apart = (replicas - label.outputs["stress"].float()).abs().amax((1, 2))
-        assert apart.min() == 0.0
-        assert label.about["minimiser"] == "LAMMPS cg"
-    assert len(labels) == len(replicas)
+def test_replicas_are_the_labels_in_the_store(made: Interrupted, data: StressStrainData) -> None:
+    with closing(LabelStore(made.file.parent / "labels")) as store:
+        for path, ids in enumerate(data.label_ids):
+            for replica, id_ in enumerate(ids[: int(data.replica_count[path])]):
+                label = store.label(id_)
+                assert torch.equal(label.outputs["stress"].float(), data.replicas[path, replica])
+                assert (label.about["minimiser"], label.about["stop"]) == ("LAMMPS cg", "largest force at most 0.001")
+    assert len({id_ for ids in data.label_ids for id_ in ids if id_}) == 24
 
 
-def test_the_scale_is_the_spread_over_the_training_pool(data: StressStrainData) -> None:
-    rows = [number for number, split in enumerate(data.split) if split == "train"]
-    np.testing.assert_allclose(data.stress_scale, np.std(data.stress.numpy()[rows].reshape(-1, 6), axis=0), rtol=1e-12)
-    assert data.units == "epsilon/sigma^3"
+def test_stresses_are_means_and_standard_errors_of_the_replicas(data: StressStrainData) -> None:
+    replicas = data.replicas[0].numpy().astype(float)
+    assert np.abs(replicas[0] - replicas[1]).max() > 1e-3
+    assert not replicas[:2, 0].any()
+    np.testing.assert_allclose(data.stress[0], 0.5 * (replicas[0] + replicas[1]), atol=1e-6)
+    np.testing.assert_allclose(data.standard_error[0], 0.5 * np.abs(replicas[0] - replicas[1]), atol=1e-6)
 
 
 def test_the_provenance_says_how_it_was_made(data: StressStrainData) -> None:
-    recipe = generate.Recipe(**data.provenance["recipe"])
-    assert (recipe.beads, recipe.replicas, recipe.increments, recipe.melt_time) == (20, 2, 2, 1.0)
-    assert data.provenance["force_field"] == FORCE_FIELD.read_text()
-    assert data.provenance["lammps"]
-    assert data.provenance["samples"]["protocol"]["quench_time"] == 1.0
-
-
-def test_another_recipe_does_not_take_the_parts(tmp_path: Path) -> None:
-    folder = tmp_path / "tiny.parts"
-    folder.mkdir()
-    (folder / "recipe.json").write_text("{}")
-    with pytest.raises((ValueError, SystemExit)):
-        generate.main(["--output", str(tmp_path / "tiny.h5"), *WORDS])
-    assert not (folder / "samples.h5").exists()
+    config = data.provenance["config"]
+    assert (config["dataset"]["seed"], config["reference"]["system"]["beads"]) == (7, 60)
+    assert data.provenance["physics"]["force_field"] == FORCE_FIELD.read_text()
+    assert data.provenance["versions"]["lammps"]
+    assert len(data.provenance["samples"]) == 3
+    assert data.units == "epsilon/sigma^3"
 
 
 def test_a_finished_dataset_is_kept(made: Interrupted) -> None:
     before = made.file.read_bytes()
-    with pytest.raises((ValueError, SystemExit)):
-        generate.main(["--output", str(made.file), *WORDS])
+    with pytest.raises(ValueError, match="is there already"):
+        generate.main(words(made.file.parent))
     assert made.file.read_bytes() == before
+
+
+def test_a_path_at_a_rate_has_times_in_tau(tmp_path: Path) -> None:
+    short = ["reference=polymer_rate", "reference.dynamics.equilibration=1", "dataset.rates=[0.01,0.1]"]
+    kept = [word for word in words(tmp_path) if not word.startswith("dataset.families")]
+    counts = ["dataset.paths={train: 1, pool: 0, valid: 1, test: 1}", "dataset.families=[constant_rate]"]
+    assert generate.main([*kept, *short, *counts]) == 0
+    data = read_dataset(tmp_path / "tiny.h5")
+    assert data.time_unit == "tau"
+    assert data.times[:, -1].tolist() == pytest.approx([2.0, 0.2, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("dataset.increments=0", "dataset.increments=0: expected a whole number at least 1"),
+        ("dataset.replicas.train=1", "dataset.replicas.train=1: expected a whole number at least 2"),
+        ("reference=steel", "reference=steel: there is no such option"),
+        ("reference.system.bead=40", "reference.system.bead"),
+        ("beads", "'beads' is not understood"),
+        ("--quick", "--quick: there is no such option"),
+    ],
+)
+def test_wrong_words_are_named(wrong: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert generate.main([*words(tmp_path), wrong]) == generate.EXIT_CONFIG
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("dataset.families=[spiral]", "there is no family 'spiral': choose from proportional_unloading"),
+        ("dataset.rates=[0.1]", r"Athermal knows no time: leave out dataset.rates"),
+        ("reference=polymer_rate", r"Thermal needs strain rates, such as dataset.rates=\[0.001,0.01\]"),
+        ("dataset.samples=2", "dataset.samples=2: that is less than the 3 replicas of train"),
+    ],
+)
+def test_what_cannot_be_made_is_said_before_anything_is_computed(wrong: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        generate.main([*words(tmp_path), wrong])
+    assert not list(tmp_path.iterdir())

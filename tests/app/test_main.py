@@ -7,8 +7,8 @@ from importlib.util import find_spec
 import pytest
 
 from prnn_md.app.main import COMMANDS, main
-from prnn_md.data.dataset import DatasetError
-from prnn_md.labels.jobs import JobsFailed
+from prnn_md.data.verification import DatasetError
+from prnn_md.labels.answering import LabelsFailed
 from prnn_md.md.library import LibraryError
 from prnn_md.md.quench import QuenchFailure
 from prnn_md.reference.lammps import LammpsError
@@ -37,7 +37,7 @@ def test_an_unknown_command_is_refused(words: list[str], capsys: pytest.CaptureF
     [("cells", error) for error in (LibraryError("no library"), OSError("no space"), QuenchFailure("a bond"))]
     + [
         ("generate", error)
-        for error in (DatasetError("no paths"), JobsFailed("two"), LammpsError("x"), ValueError("y"))
+        for error in (DatasetError("no paths"), LabelsFailed("two"), LammpsError("x"), ValueError("y"))
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from prnn_md.data.datamodule import Batch, EpochShuffle, PathDataModule, balanced_order
-from prnn_md.data.dataset import DatasetError, StressStrainData, write_dataset
+from prnn_md.data.dataset import StressStrainData, write_dataset
+from prnn_md.data.verification import DatasetError
 
 FAMILIES = ("random", "unloading", "nonproportional")
 SPLIT = ("train",) * 12 + ("valid",) * 6 + ("test",) * 6
@@ -21,18 +22,20 @@ def write(path: Path, split: tuple[str, ...] = SPLIT) -> Path:
     """Every path's strains and stresses carry its own index; families come in blocks, or as a 6:3:3 mix."""
     count = len(split)
     number = torch.arange(count, dtype=torch.float64)[:, None, None].expand(count, 3, 6)
-    strain = torch.cat([torch.zeros(count, 1, 6, dtype=torch.float64), number[:, 1:] / 1000], 1)
+    strain = torch.cat([torch.zeros(count, 1, 6, dtype=torch.float64), (number[:, 1:] + 1.0) / 1000], 1)
     data = StressStrainData(
         name="numbered",
         strain=strain,
         stress=number,
         standard_error=torch.ones_like(number),
-        replicas=number.float()[:, None].expand(-1, 2, -1, -1),
-        times=torch.arange(3.0, dtype=torch.float64),
+        replicas=torch.stack([number - 1.0, number + 1.0], 1).float(),
+        replica_count=torch.full((count,), 2),
+        times=torch.arange(3.0, dtype=torch.float64).expand(count, 3).contiguous(),
         family=tuple(FAMILIES[(0, 0, 1, 2)[index % 4]] for index in range(count)),
         split=split,
         stress_scale=torch.full((6,), 2.0, dtype=torch.float64),
         units="epsilon/sigma^3",
+        label_ids=(("", ""),) * count,
     )
     write_dataset(path, data)
     return path
@@ -44,7 +47,7 @@ def numbered(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def families(module: PathDataModule, indices: tuple[int, ...]) -> Counter[str]:
-    return Counter(module.data.family[index] for index in indices)
+    return Counter(module.dataset.family[index] for index in indices)
 
 
 def numbers(batch: Batch) -> list[int]:
@@ -95,9 +98,9 @@ def test_batches_hold_the_chosen_paths(numbered: str) -> None:
             "stress": (3, 6),
             "standard_error": (3, 6),
             "index": (),
-            "times": (),
+            "times": (3,),
         }
-        torch.testing.assert_close(batch["strain"][:, 1:] * 1000, batch["stress"][:, 1:])
+        torch.testing.assert_close(batch["strain"][:, 1:] * 1000 - 1.0, batch["stress"][:, 1:])
         assert batch["strain"].dtype == torch.float64
         assert batch["index"].tolist() == numbers(batch)
         assert batch["index"].dtype == torch.int64

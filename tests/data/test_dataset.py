@@ -12,8 +12,16 @@ import pytest
 import torch
 
 from prnn_md.data import dataset
-from prnn_md.data.dataset import DatasetError, StressStrainData, read_dataset, resolve, write_dataset
-from prnn_md.statistics import mean_and_standard_error, stress_scale
+from prnn_md.data.dataset import (
+    ARRAYS,
+    DatasetFile,
+    StressStrainData,
+    averaged,
+    read_dataset,
+    resolve,
+    write_dataset,
+)
+from prnn_md.data.verification import DatasetError
 
 
 def made_up(paths: int = 6, points: int = 5, replicas: int = 3) -> StressStrainData:
@@ -21,20 +29,12 @@ def made_up(paths: int = 6, points: int = 5, replicas: int = 3) -> StressStrainD
     strain = 0.01 * torch.randn(paths, points, 6, dtype=torch.float64, generator=generator)
     strain[:, 0] = 0.0
     answers = torch.randn(paths, replicas, points, 6, generator=generator)
-    stress, standard_error = mean_and_standard_error(answers.double(), dim=1)
-    return StressStrainData(
-        name="made up",
-        strain=strain,
-        stress=stress,
-        standard_error=standard_error,
-        replicas=answers,
-        times=torch.linspace(0, 1, points, dtype=torch.float64),
-        family=tuple(("loop", "größer")[index % 2] for index in range(paths)),
-        split=tuple(("train", "valid", "test")[index // 2 % 3] for index in range(paths)),
-        stress_scale=stress_scale(stress),
-        units="epsilon/sigma^3",
-        provenance={"seed": 0, "versions": {"torch": "2"}},
-    )
+    times = torch.linspace(0, 1, points, dtype=torch.float64)
+    family = [("loop", "größer")[index % 2] for index in range(paths)]
+    split = [("train", "valid", "test")[index // 2 % 3] for index in range(paths)]
+    ids = [[f"{path}-{replica}" for replica in range(replicas)] for path in range(paths)]
+    provenance = {"seed": 0, "versions": {"torch": "2"}}
+    return averaged("made up", strain, times, answers, family, split, "epsilon/sigma^3", ids, "", provenance)
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +51,47 @@ def copied(written: Path, tmp_path: Path) -> Path:
 
 def test_reading_gives_back_what_was_written(written: Path) -> None:
     before, after = made_up(), read_dataset(written)
-    for name in ("strain", "stress", "standard_error", "replicas", "times", "stress_scale"):
+    for name in (*ARRAYS, "stress_scale"):
         torch.testing.assert_close(getattr(after, name), getattr(before, name), rtol=0, atol=0)
-    for name in ("name", "family", "split", "units", "stress_measure", "provenance"):
+    for name in ("name", "family", "split", "units", "time_unit", "stress_measure", "label_ids", "provenance"):
         assert getattr(after, name) == getattr(before, name)
     assert len(after) == 6
+
+
+def test_paths_are_read_when_they_are_asked_for(written: Path) -> None:
+    whole = made_up()
+    with DatasetFile(written) as file:
+        assert (len(file), file.split, file.family) == (6, whole.split, whole.family)
+        some = file.read([4, 1, 4])
+    for name in ARRAYS:
+        torch.testing.assert_close(getattr(some, name), getattr(whole, name)[[4, 1, 4]], rtol=0, atol=0)
+    assert some.label_ids == tuple(whole.label_ids[index] for index in (4, 1, 4))
+
+
+def test_a_file_of_several_chunks_is_the_same(monkeypatch: pytest.MonkeyPatch, written: Path) -> None:
+    monkeypatch.setattr(dataset, "CHUNK", 4)
+    torch.testing.assert_close(read_dataset(written).strain, made_up().strain, rtol=0, atol=0)
+
+
+def test_paths_may_have_fewer_replicas_than_others_or_none(tmp_path: Path) -> None:
+    data = made_up()
+    replicas = data.replicas.clone()
+    replicas[1, 2] = torch.nan
+    fewer = averaged("few", data.strain, data.times, replicas, data.family, data.split, data.units)
+    assert fewer.replica_count.tolist() == [3, 2, 3, 3, 3, 3]
+    torch.testing.assert_close(fewer.stress[1], data.replicas[1, :2].double().mean(0))
+    exact = replace(
+        data,
+        replicas=data.replicas[:, :0],
+        replica_count=torch.zeros(6, dtype=torch.int64),
+        standard_error=torch.zeros_like(data.stress),
+        label_ids=((),) * 6,
+    )
+    for name, written in (("fewer.h5", fewer), ("exact.h5", exact)):
+        write_dataset(tmp_path / name, written)
+        again = read_dataset(tmp_path / name)
+        torch.testing.assert_close(again.replicas, written.replicas, rtol=0, atol=0, equal_nan=True)
+        assert again.label_ids == written.label_ids
 
 
 def test_file_has_the_documented_layout(written: Path) -> None:
@@ -65,7 +101,9 @@ def test_file_has_the_documented_layout(written: Path) -> None:
             "stress": (6, 5, 6),
             "standard_error": (6, 5, 6),
             "replicas": (6, 3, 5, 6),
-            "times": (5,),
+            "replica_count": (6,),
+            "label_ids": (6, 3),
+            "times": (6, 5),
             "family": (6,),
             "split": (6,),
             "stress_scale": (6,),
@@ -73,7 +111,7 @@ def test_file_has_the_documented_layout(written: Path) -> None:
         assert file["strain"].dtype == np.float64
         assert file["replicas"].dtype == np.float32
         assert file["replicas"].compression == "gzip"
-        assert file.attrs["schema_version"] == 1
+        assert file.attrs["schema_version"] == 2
         assert file.attrs["components"] == "xx,yy,zz,yz,xz,xy"
         assert len(file.attrs["checksum"]) == 64
 
@@ -104,13 +142,21 @@ def test_select_by_split_and_by_indices() -> None:
     assert swapped.family == (data.family[5], data.family[0])
     assert swapped.stress_scale is data.stress_scale
     assert len(data.select([])) == 0
-    with pytest.raises(ValueError, match="split must be one of train, valid, test, got 'tran'"):
+    with pytest.raises(ValueError, match="split must be one of train, pool, valid, test, got 'tran'"):
         data.select("tran")
 
 
 def change(name: str, index: tuple[int, ...], value: float) -> Callable[[h5py.File], None]:
     def apply(file: h5py.File) -> None:
         file[name][index] = value
+
+    return apply
+
+
+def twice(first: int, second: int) -> Callable[[h5py.File], None]:
+    def apply(file: h5py.File) -> None:
+        for name in ("strain", "times"):
+            file[name][second] = file[name][first]
 
     return apply
 
@@ -144,9 +190,22 @@ def attribute(name: str, value: object) -> Callable[[h5py.File], None]:
     ("damage", "message"),
     [
         (change("stress", (4, 2, 1), np.nan), "/stress, path 4, increment 2: nan is not a finite number"),
-        (change("replicas", (3, 1, 2, 0), np.inf), "/replicas, path 3, replica 1, increment 2: inf"),
-        (change("times", (2,), np.nan), "/times, index 2: nan"),
-        (change("times", (3,), 0.5), "/times must increase, which it does not at increment 3"),
+        (
+            change("replicas", (3, 1, 2, 0), np.inf),
+            "/replicas, path 3: replica 1 of 3 has no finite number at increment 2",
+        ),
+        (change("replicas", (3, 2), np.nan), "/replicas, path 3: replica 2 of 3 is missing"),
+        (change("replica_count", (3,), 2), "/replicas, path 3: there is a replica 2, of 2 from 0 on"),
+        (change("replica_count", (3,), 1), "/replica_count, path 3: .* one says nothing of its error; got 1"),
+        (change("replicas", (3, 1, 2, 0), 9.0), "/stress, path 3, increment 2: it is not that of the 3 replicas"),
+        (change("times", (1, 2), np.nan), "/times, path 1, increment 2: nan"),
+        (change("times", (4, 3), 0.5), "/times, path 4: they must increase, but not at increment 3"),
+        (twice(0, 1), "/strain: paths 0 and 1 are the same"),
+        (twice(0, 5), "/strain: train and test overlap, paths 0 and 5 are the same"),
+        (change("label_ids", (2, 1), "other"), "checksum does not match"),
+        (attribute("units", "GPa"), "the unit of stress must be 'epsilon/sigma.3', 'MPa', got 'GPa'"),
+        (attribute("units", "MPa"), "checksum does not match"),
+        (attribute("time_unit", "h"), "the unit of time must be '', 'tau', 'fs', 's', got 'h'"),
         (change("strain", (1, 0, 5), 1e-9), "/strain, path 1, increment 0: it must be at zero strain"),
         (change("strain", (2, 3, 1), -1.1), "/strain, path 2, increment 3: I . E has principal value -0.* <= 0"),
         (
@@ -154,8 +213,8 @@ def attribute(name: str, value: object) -> Callable[[h5py.File], None]:
             "/standard_error, path 5, increment 1: it must not be negative",
         ),
         (change("stress_scale", (4,), 0.0), "/stress_scale must be positive, which it is not for xz"),
-        (change("stress", (4, 2, 1), 0.25), "checksum does not match"),
-        (put("split", ["train"] * 5 + ["exam"]), "/split must hold train, valid, test, got 'exam'"),
+        (change("strain", (4, 2, 1), 0.25), "checksum does not match"),
+        (put("split", ["train"] * 5 + ["exam"]), "/split must hold train, pool, valid, test, got 'exam'"),
         (put("split", ["train"] * 5), "/split has 5 entries for 6 paths"),
         (put("family", ["loop"] * 6), "checksum does not match"),
         (put("family", [1.0] * 6), "not a readable HDF5 dataset"),
@@ -167,14 +226,14 @@ def attribute(name: str, value: object) -> Callable[[h5py.File], None]:
             put("strain", np.zeros((6, 5, 3))),
             r"/strain must be \(paths, T\+1, 6\) with T > 0, got \(6, 5, 3\)",
         ),
-        (put("replicas", np.zeros((6, 1, 5, 6))), "/replicas holds 1 per path"),
+        (put("replicas", np.zeros((6, 1, 5, 6))), "/label_ids, path 0: 3 of them for 1 replicas"),
         (put("times", "noon"), "not a readable HDF5 dataset"),
         (drop("standard_error"), "missing: /standard_error"),
         (attribute("checksum", None), "missing: attribute checksum"),
         (attribute("provenance", "{"), "not a readable HDF5 dataset"),
         (attribute("stress_measure", "cauchy"), "stress measure must be 'biot', got 'cauchy'"),
         (attribute("components", "xx,yy,zz,xy,yz,xz"), "components must be 'xx,yy,zz,yz,xz,xy'"),
-        (attribute("schema_version", 2), "schema version is 2; this prnn_md reads version 1"),
+        (attribute("schema_version", 1), "schema version is 1; this prnn_md reads version 2"),
         (attribute("schema_version", None), "schema version is missing"),
     ],
 )

@@ -11,7 +11,6 @@ from torch import Tensor
 from prnn_md.data.dataset import read_dataset
 from prnn_md.data.path_families import (
     CANONICAL_DIRECTIONS,
-    DEFAULT_FAMILIES,
     FAMILIES,
     gaussian_process,
     levels_between,
@@ -108,7 +107,7 @@ def test_families_of_one_seed_take_different_directions() -> None:
         assert alike.max() < 0.999
 
 
-@pytest.mark.parametrize("family", DEFAULT_FAMILIES)
+@pytest.mark.parametrize("family", ["proportional_unloading", "proportional_random", "nonproportional"])
 def test_families_with_data_draw_what_they_drew(family: str) -> None:
     data = read_dataset("polymer")
     recipe = data.provenance["recipe"]

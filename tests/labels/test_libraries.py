@@ -1,17 +1,17 @@
 """Libraries of samples: one simulation a sample, and a repetition makes only what is missing."""
 
 import importlib
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from prnn_md.labels.jobs import JobsFailed
+from prnn_md.labels.answering import LabelsFailed
+from prnn_md.labels.executors.serial import SerialExecutor
 from prnn_md.labels.libraries import build_library, sample_seeds
+from prnn_md.labels.reference import SampleLabeler
 from prnn_md.md.library import load_library
-from prnn_md.md.sample import Samples
 
 MAKER = '''
 import torch
@@ -31,45 +31,41 @@ SEEDS = [11, 12, 13]
 
 
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Samples]:
+def labeler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SampleLabeler:
     """Makes samples; it lies in a module of its own, since worker processes must be able to import it."""
     (tmp_path / "sample_maker_of_a_test.py").write_text(MAKER)
     monkeypatch.syspath_prepend(tmp_path)
-    return partial(importlib.import_module("sample_maker_of_a_test").make, tmp_path / "calls", tmp_path / "broken")
+    make = importlib.import_module("sample_maker_of_a_test").make
+    return SampleLabeler(partial(make, tmp_path / "calls", tmp_path / "broken"), {"by": "a test"})
 
 
 def calls(folder: Path) -> list[int]:
     return [int(line) for line in (folder / "calls").read_text().split()]
 
 
-def test_a_repetition_of_the_same_recipe_makes_only_what_is_missing(
-    make: Callable[[int], Samples], tmp_path: Path
-) -> None:
+def test_a_repetition_makes_only_what_is_missing(labeler: SampleLabeler, tmp_path: Path) -> None:
     library = tmp_path / "cells.h5"
     (tmp_path / "broken").write_text("12")
-    with pytest.raises(JobsFailed, match=r"1 of 3 simulations failed; .*\n0001\.h5: the power is out"):
-        build_library(library, make, SEEDS, 1, {"by": "a test"})
-    assert sorted(calls(tmp_path)) == SEEDS
+    with pytest.raises(LabelsFailed, match=r"1 of 3 labels failed; .*\n\w+: RuntimeError: the power is out"):
+        build_library(library, labeler, SEEDS, SerialExecutor())
+    assert sorted(calls(tmp_path)) == [11, 12, 12, 12, 13], "tried three times"
     assert not library.exists()
-    for seeds, provenance in ((SEEDS, {"by": "another"}), ([12, 11, 13], {"by": "a test"})):
-        with pytest.raises(ValueError, match=r"cells\.parts holds parts of another recipe"):
-            build_library(library, make, seeds, 1, provenance)
     (tmp_path / "broken").unlink()
-    build_library(library, make, SEEDS, 1, {"by": "a test"})
-    assert sorted(calls(tmp_path)) == [11, 12, 12, 13]
+    build_library(library, labeler, SEEDS, SerialExecutor())
+    assert sorted(calls(tmp_path)) == [11, 12, 12, 12, 12, 13]
     samples, provenance = load_library(library)
     assert samples.positions[:, 0, 0].tolist() == SEEDS
     assert samples.box[:, 1, 1].tolist() == SEEDS
     assert samples.bonds.tolist() == [[0, 1], [2, 3]]
     assert provenance == {"by": "a test"}
-    assert not library.with_name("cells.parts").exists()
+    assert not library.with_name("cells.labels").exists()
 
 
-def test_a_finished_library_is_not_made_again(make: Callable[[int], Samples], tmp_path: Path) -> None:
+def test_a_finished_library_is_not_made_again(labeler: SampleLabeler, tmp_path: Path) -> None:
     library = tmp_path / "cells.h5"
     library.write_text("precious")
     with pytest.raises(ValueError, match=r"cells\.h5 is there already"):
-        build_library(library, make, SEEDS, 1, {})
+        build_library(library, labeler, SEEDS, SerialExecutor())
     assert library.read_text() == "precious"
     assert not (tmp_path / "calls").exists()
 

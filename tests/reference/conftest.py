@@ -1,28 +1,52 @@
 """A small sample that LAMMPS made, and ways to deform it."""
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
 from torch import Tensor
 
-from prnn_md.md.quench import QuenchProtocol
+from prnn_md.md.force_field import ForceField
 from prnn_md.md.sample import Samples
 from prnn_md.mechanics import rotation_from_vector, stretch_of
-from prnn_md.reference.polymer import build_sample
+from prnn_md.reference.systems import ArgonCrystal, KobAndersenGlass, Polyethylene, PolymerGlass, Silicon
 
+Material = Callable[[str], tuple[Samples, ForceField]]
 Strained = Callable[[Samples, int], tuple[Samples, Tensor]]
 
 
-@pytest.fixture(scope="session")
-def short() -> QuenchProtocol:
-    return QuenchProtocol(melt_time=10.0, quench_time=20.0)
+SYSTEMS = {
+    "polymer": PolymerGlass(beads=80, melt_time=5.0, quench_time=10.0),
+    "glass": KobAndersenGlass(particles=300, melt_time=1.0, quench_time=5.0),
+    "polyethylene": Polyethylene(chains=6, chain_length=20, melt_time=500.0, quench_time=5000.0),
+    "argon": ArgonCrystal(repeats=4),
+    "silicon": Silicon("crystal", repeats=2),
+}
+
+
+@cache
+def build(name: str) -> tuple[Samples, ForceField]:
+    sample = SYSTEMS[name].build(4)
+    return sample, SYSTEMS[name].force_field(sample)
 
 
 @pytest.fixture(scope="session")
-def sample(short: QuenchProtocol) -> Samples:
+def material() -> Material:
+    """Returns `material(name)`: a small sample of a system, and its force field."""
+    return build
+
+
+@pytest.fixture(scope="session", params=SYSTEMS)
+def name(request: pytest.FixtureRequest) -> str:
+    """The name of each system."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def sample() -> Samples:
     """Four chains of twenty beads."""
-    return build_sample(80, 1, short)
+    return PolymerGlass(beads=80, melt_time=10.0, quench_time=20.0).build(1)
 
 
 @pytest.fixture(scope="session")
