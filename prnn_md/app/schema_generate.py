@@ -31,7 +31,7 @@ class Recipe:
     """What a dataset is made of."""
 
     name: str = key("name of the dataset")
-    families: list[str] = key("families of paths, see `prnn-md paths --list`")
+    families: list[str] = key("families of paths, see `prnn-md paths`")
     paths: Paths = key("paths of each family, or as many as it has")
     replicas: Replicas = key("samples that follow each path")
     samples: int | None = key("samples that there are, which paths take in turns; null: the most replicas", low=2)
@@ -51,44 +51,44 @@ class System(Target):
 @dataclass(kw_only=True)
 class PolymerGlass(System):
     target: ClassVar[str] = "prnn_md.reference.systems.PolymerGlass"
-    beads: int = key("beads of a sample", low=1)
-    chain_length: int = key("beads of a chain", low=2)
-    bending_stiffness: float = key("of chains (epsilon)", low=0)
-    melt_time: float = key("in the melt (tau)", above=0)
-    quench_time: float = key("of cooling into the glass (tau)", above=0)
-    timestep: float = key("of making samples (tau)", above=0)
+    beads: int = key("beads of a sample", 1000, low=1)
+    chain_length: int = key("beads of a chain", 20, low=2)
+    bending_stiffness: float = key("of chains (epsilon)", 0.0, low=0)
+    melt_time: float = key("in the melt (tau)", 1000.0, above=0)
+    quench_time: float = key("of cooling into the glass (tau)", 1000.0, above=0)
+    timestep: float = key("of making samples (tau)", 0.005, above=0)
 
 
 @dataclass(kw_only=True)
 class KobAndersenGlass(System):
     target: ClassVar[str] = "prnn_md.reference.systems.KobAndersenGlass"
-    particles: int = key("particles of a sample", low=1)
-    melt_time: float = key("in the melt (tau)", above=0)
-    quench_time: float = key("of cooling into the glass (tau)", above=0)
-    timestep: float = key("of making samples (tau)", above=0)
+    particles: int = key("particles of a sample", 1000, low=1)
+    melt_time: float = key("in the melt (tau)", 100.0, above=0)
+    quench_time: float = key("of cooling into the glass (tau)", 400.0, above=0)
+    timestep: float = key("of making samples (tau)", 0.005, above=0)
 
 
 @dataclass(kw_only=True)
 class Polyethylene(System):
     target: ClassVar[str] = "prnn_md.reference.systems.Polyethylene"
-    chains: int = key("chains of a sample", low=1)
-    chain_length: int = key("united atoms of a chain", low=4)
-    melt_time: float = key("in the melt (fs)", above=0)
-    quench_time: float = key("of cooling into the glass (fs)", above=0)
-    timestep: float = key("of making samples (fs)", above=0)
+    chains: int = key("chains of a sample", 20, low=1)
+    chain_length: int = key("united atoms of a chain", 50, low=4)
+    melt_time: float = key("in the melt (fs)", 40000.0, above=0)
+    quench_time: float = key("of cooling into the glass (fs)", 100000.0, above=0)
+    timestep: float = key("of making samples (fs)", 2.0, above=0)
 
 
 @dataclass(kw_only=True)
 class ArgonCrystal(System):
     target: ClassVar[str] = "prnn_md.reference.systems.ArgonCrystal"
-    repeats: int = key("unit cells along an edge", low=1)
+    repeats: int = key("unit cells along an edge", 6, low=1)
 
 
 @dataclass(kw_only=True)
 class Silicon(System):
     target: ClassVar[str] = "prnn_md.reference.systems.Silicon"
-    structure: Literal["crystal", "amorphous"] = key("of the samples")
-    repeats: int = key("unit cells along an edge", low=1)
+    structure: Literal["crystal", "amorphous"] = key("of the samples", "amorphous")
+    repeats: int = key("unit cells along an edge", 5, low=1)
 
 
 @dataclass(kw_only=True)
@@ -99,7 +99,7 @@ class ReferenceDynamics(Target):
 @dataclass(kw_only=True)
 class Athermal(ReferenceDynamics):
     target: ClassVar[str] = "prnn_md.reference.dynamics.Athermal"
-    force_tolerance: float = key("largest force on a particle at rest (unit of the force field)", above=0)
+    force_tolerance: float = key("largest force on a particle at rest (unit of the force field)", 0.001, above=0)
 
 
 @dataclass(kw_only=True)
@@ -109,7 +109,7 @@ class Thermal(ReferenceDynamics):
     timestep: float = key("tau or fs", above=0)
     friction: float = key("of the thermostat (1/tau or 1/fs)", above=0)
     equilibration: float = key("time before the path (tau or fs)", above=0)
-    window: float = key("last part of an increment over which its stress is averaged", above=0, high=1)
+    window: float = key("last part of an increment over which its stress is averaged", 0.5, above=0, high=1)
 
 
 @dataclass(kw_only=True)
@@ -140,9 +140,9 @@ class Pool(Executor):
 class Parsl(Executor):
     target: ClassVar[str] = "prnn_md.labels.executors.parsl.ParslExecutor"
     workers: int = key("workers in all", low=1)
-    workers_per_node: int | None = key("workers on a node; null: all, but no more than cores", low=1)
-    address: str | None = key("of this machine, as workers reach it; null: that of its host name")
-    provider: Any = key("Parsl's provider of a cluster's scheduler; null: this machine")
+    workers_per_node: int | None = key("workers on a node; null: all, but no more than cores", None, low=1)
+    address: str | None = key("of this machine, as workers reach it; null: that of its host name", None)
+    provider: Any = key("Parsl's provider of a cluster's scheduler; null: this machine", None)
 
 
 @dataclass(kw_only=True)

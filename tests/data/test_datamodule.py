@@ -108,6 +108,54 @@ def test_batches_hold_the_chosen_paths(numbered: str) -> None:
     assert [index for batch in module.val_dataloader() for index in numbers(batch)] == list(module.valid_indices)
 
 
+def test_paths_of_the_pool_come_after_those_of_train(tmp_path: Path) -> None:
+    path = write(tmp_path / "pooled.h5", split=("pool", "train", "pool", "train", "valid", "test"))
+    assert sorted(PathDataModule(str(path), n_train=2).train_indices) == [1, 3]
+    assert sorted(PathDataModule(str(path), n_train=3).train_indices[:2]) == [1, 3]
+    assert sorted(PathDataModule(str(path)).train_indices) == [0, 1, 2, 3]
+
+
+def test_only_the_families_that_are_asked_for_are_there(numbered: str) -> None:
+    module = PathDataModule(numbered, families=["random", "unloading"])
+    for indices in (module.train_indices, module.valid_indices, module.test_indices):
+        assert set(families(module, indices)) == {"random", "unloading"}
+    assert module.family_names == ("random", "unloading")
+    with pytest.raises(ValueError, match=r"numbered\.h5 has no paths of 'spiral', but of nonproportional, random"):
+        PathDataModule(numbered, families=["spiral"])
+
+
+def test_training_labels_may_be_means_over_fewer_replicas(tmp_path: Path) -> None:
+    file = write(tmp_path / "few.h5")
+    module = PathDataModule(str(file), n_replicas=2)
+    torch.testing.assert_close(module.train_data.stress, module.paths(module.train_indices).stress)
+    one = PathDataModule(str(file), n_replicas=1)
+    torch.testing.assert_close(one.train_data.stress, one.paths(one.train_indices).stress - 1.0)
+    torch.testing.assert_close(one.valid_data.stress, module.valid_data.stress)
+    with pytest.raises(ValueError, match=r"n_replicas=3: path \d+ of .*few\.h5 has 2 replicas"):
+        _ = PathDataModule(str(file), n_replicas=3).train_data
+
+
+def test_noise_is_drawn_for_each_training_path_from_the_seed(numbered: str) -> None:
+    module = PathDataModule(numbered, noise=0.1)
+    noise = (module.train_data.stress - module.paths(module.train_indices).stress) / module.stress_scale
+    assert not noise[:, 0].any()
+    assert 0.08 < float(noise[:, 1:].std()) < 0.12
+    assert torch.equal(module.train_data.stress, PathDataModule(numbered, noise=0.1).train_data.stress)
+    fewer = PathDataModule(numbered, n_train=3, noise=0.1)
+    assert torch.equal(fewer.train_data.stress, module.train_data.stress[:3])
+    assert torch.equal(module.test_data.stress, PathDataModule(numbered).test_data.stress)
+    batch = next(iter(PathDataModule(numbered, n_train=1, noise=0.1).train_dataloader()))
+    torch.testing.assert_close(batch["stress"][0], module.train_data.stress[0])
+
+
+def test_lazy_reading_gives_the_same_batches(numbered: str) -> None:
+    eager, lazy = (PathDataModule(numbered, batch_size=5, lazy=lazy) for lazy in (False, True))
+    for one, other in zip(eager.train_dataloader(), lazy.train_dataloader(), strict=True):
+        for name, values in one.items():
+            assert torch.equal(values, other[name])
+    assert torch.equal(eager.valid_data.stress, lazy.valid_data.stress)
+
+
 def test_properties_describe_the_data(numbered: str) -> None:
     module = PathDataModule(numbered, n_train=2)
     assert module.stress_scale.tolist() == [2.0] * 6
@@ -181,6 +229,7 @@ def test_a_restart_meets_the_same_batches_as_an_uninterrupted_run(numbered: str,
         ({"n_train": 0}, "n_train must be between 1 and 12"),
         ({"n_valid": 7}, "n_valid must be between 1 and 6"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"noise": -0.1}, "noise, in units of the stress scale, must not be negative"),
     ],
 )
 def test_impossible_numbers_are_refused(numbered: str, options: dict[str, int], message: str) -> None:

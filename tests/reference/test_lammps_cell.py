@@ -9,6 +9,8 @@ from torch import Tensor
 from prnn_md.md.aqs import AQSCell
 from prnn_md.md.force_field import ForceField
 from prnn_md.md.langevin import LangevinCell
+from prnn_md.md.library import load_library
+from prnn_md.md.polymer import polymer_force_field
 from prnn_md.md.sample import Samples
 from prnn_md.mechanics import LJ, MPA, from_mandel, rotation_from_vector, to_mandel
 from prnn_md.reference.dynamics import Athermal, Thermal
@@ -115,3 +117,14 @@ def test_bonds_that_are_about_to_break_are_an_error(material: Material) -> None:
     strains = torch.tensor([[0.0] * 6, [0.6, 0.0, 0.0, 0.0, 0.0, 0.0]], dtype=torch.float64)[None]
     with pytest.raises(LammpsError, match=r"path 0, sample 0, increment 1: a bond of length 1\.\d+ is about to break"):
         LammpsCell(sample, force_field, Athermal()).rollout(strains, torch.arange(2.0))
+
+
+def test_fast_shear_meets_more_stress_than_slow_shear() -> None:
+    samples, _ = load_library("polymer_80_a")
+    samples = samples[:8]
+    cell = LammpsCell(samples, polymer_force_field(samples), HOT)
+    strains = torch.zeros(8, 9, 6, dtype=torch.float64)
+    strains[..., 5] = torch.linspace(0.0, 0.1, 9, dtype=torch.float64)
+    late = [cell.rollout(strains, torch.linspace(0.0, 0.1 / rate, 9))[0][:, 4:, 5].mean(1) for rate in (1e-3, 1e-1)]
+    difference = late[1] - late[0]
+    assert difference.mean() > 3.0 * difference.std() / len(samples) ** 0.5
