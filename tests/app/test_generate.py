@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from prnn_md.app import generate
+from prnn_md.app import generate, generation
 from prnn_md.app.generate_config import generate_config
-from prnn_md.data import dataset
+from prnn_md.app.generation import Generation, strain_paths
 from prnn_md.data.dataset import StressStrainData, read_dataset
 from prnn_md.labels.store import LabelStore
 from prnn_md.md.polymer import FORCE_FIELD
@@ -54,14 +54,14 @@ def labels(folder: Path) -> dict[str, tuple[int, bytes]]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
     folder = tmp_path_factory.mktemp("generated")
     file = folder / "tiny.h5"
-    estimate = generate.Job.of(generate_config(words(folder))).estimate()
+    estimate = Generation(generate_config(words(folder))).estimate()
     estimated = labels(folder)
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset, "write_dataset", stop)
+        patch.setattr(generation, "write_dataset", stop)
         with pytest.raises(KeyboardInterrupt):
             generate.main(words(folder))
     first = labels(folder)
@@ -108,7 +108,7 @@ def test_every_family_is_in_every_split(data: StressStrainData) -> None:
 def test_more_training_paths_leave_all_others_as_they_are(data: StressStrainData) -> None:
     recipe = generate_config(WORDS)["dataset"]
     recipe["paths"]["train"] += 1
-    more, _, _, split = generate.strain_paths(recipe)
+    more, _, _, split = strain_paths(recipe)
     rows = [number for number, use in enumerate(split) if use in ("test", "valid")]
     before = [number for number, use in enumerate(data.split) if use in ("test", "valid")]
     assert torch.equal(more[rows], data.strain[before])
@@ -116,7 +116,7 @@ def test_more_training_paths_leave_all_others_as_they_are(data: StressStrainData
 
 def test_a_family_gives_no_more_paths_than_it_has() -> None:
     recipe = generate_config([*WORDS, "dataset.paths.pool=60"])["dataset"]
-    _, _, family, _ = generate.strain_paths(recipe)
+    _, _, family, _ = strain_paths(recipe)
     assert family.count("canonical") == 36
     assert family.count("proportional_unloading") == 64
 
