@@ -73,5 +73,5 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[dev,reference]'
+	$(INSTALL) --editable '.[dev,reference,cluster]'
 	@touch $@ $(VENV)/.installed

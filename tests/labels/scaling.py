@@ -1,6 +1,6 @@
 """A labeler for tests that can be imported by worker processes, and a command that uses it and may be killed.
 
-python scaling.py STORE COUNT WORKERS SECONDS
+python scaling.py STORE COUNT SECONDS pool|parsl WORKERS
 """
 
 import sys
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from prnn_md.labels.answering import answer
+from prnn_md.labels.executors.parsl import ParslExecutor
 from prnn_md.labels.executors.pool import PoolExecutor
 from prnn_md.labels.query import Label, Query, physics_digest
 from prnn_md.labels.store import LabelStore, this_worker
@@ -60,9 +61,10 @@ def claim_all(folder: Path, labeler: str) -> list[str]:
 
 
 def main() -> None:
-    store, count, workers, seconds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+    store, count, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    executor = {"pool": PoolExecutor, "parsl": ParslExecutor}[sys.argv[4]](int(sys.argv[5]))
     labeler = Scaling(store, seconds)
-    answer(labeler.queries(count), labeler, StorePlace(store), PoolExecutor(workers))
+    answer(labeler.queries(count), labeler, StorePlace(store), executor)
 
 
 if __name__ == "__main__":
