@@ -3,6 +3,7 @@
 python scaling.py STORE COUNT SECONDS pool|parsl WORKERS
 """
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -23,28 +24,33 @@ from prnn_md.labels.work import StorePlace
 
 @dataclass(frozen=True)
 class Scaling:
-    """Twice the strain, after some seconds; -1 raises an error. Writes a line to `log` whenever it is asked."""
+    """Copies of twice the strain, after some seconds; -1 raises an error. Writes to `log` whenever it is asked.
+
+    A line holds the id of the query, "again" if its label was finished before, else "first", and the process.
+    """
 
     store: Path
     seconds: float = 0.0
     factor: float = 2.0
+    copies: int = 1
+    log_folder: Path | None = None
 
     @property
     def log(self) -> Path:
-        return self.store / "asked.txt"
+        return (self.log_folder or self.store) / "asked.txt"
 
     @property
     def physics(self) -> Mapping[str, Any]:
-        return {"what": "scaling", "factor": self.factor}
+        return {"what": "scaling", "factor": self.factor, "copies": self.copies}
 
     def label(self, query: Query) -> Label:
         finished = (self.store / "files" / query.id[:2] / query.id).exists()
         with self.log.open("a") as file:
-            file.write(f"{query.id} {'again' if finished else 'first'}\n")
+            file.write(f"{query.id} {'again' if finished else 'first'} {os.getpid()}\n")
         time.sleep(self.seconds)
         if bool((query.inputs["strain"] == -1.0).any()):
             raise ValueError("this strain cannot be scaled")
-        return Label({"stress": self.factor * query.inputs["strain"]}, {"process": "any"})
+        return Label({"stress": self.factor * query.inputs["strain"].repeat(self.copies, 1)}, {"process": "any"})
 
     def queries(self, count: int) -> list[Query]:
         digest = physics_digest(self)

@@ -1,32 +1,43 @@
 """Labels by Parsl: on this machine, or in the jobs of a cluster's scheduler."""
 
 import os
+import shlex
 import sys
+import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
 
+from prnn_md.labels.executors import interchange
 from prnn_md.labels.executors.executor import WorkersLost
 from prnn_md.labels.query import Labeler
 from prnn_md.labels.work import StorePlace, work
 
-MAX_LOST = 100  # workers that may be lost before it is not worth while to go on
+PATIENCE = 5.0  # s that workers have in the end for the query that they are at
+OFTEN, PERIOD = 10, 600.0  # a worker that is lost more often than so often in so many seconds is not replaced
 
 
 class ParslExecutor:
-    """Keeps `workers` workers of Parsl's high-throughput executor at work, a core each.
+    """Keeps `workers` workers of Parsl's high-throughput executor at work.
 
     `provider` says where: None for this machine, or a Parsl provider, such as `parsl.providers.SlurmProvider`, whose
-    jobs must see the folder of the label store. `workers_per_node` limits those in one job.
+    jobs must see the folder of the label store, and reach this machine at `address`, by default that of its host name.
+    Each node of a job has `workers_per_node` workers, by default all, but no more than cores.
+
+    What Parsl starts ends with this process, also when that is killed: within seconds on this machine, within two
+    minutes in jobs.
     """
 
-    def __init__(self, workers: int, provider: Any = None, workers_per_node: int | None = None) -> None:
+    def __init__(
+        self, workers: int, provider: Any = None, workers_per_node: int | None = None, address: str | None = None
+    ) -> None:
         if workers < 1:
             raise ValueError(f"workers must be at least 1, got {workers}.")
-        self.workers, self.provider, self.workers_per_node = workers, provider, workers_per_node or workers
+        self.workers, self.workers_per_node = workers, workers_per_node or workers
+        self.provider, self.address, self.several_machines = provider, address, provider is not None
         self._kernel: Any = None
         self._running: dict[int, Future[int]] = {}
-        self._lost = 0
+        self._lost: list[float] = []
 
     def submit(self, place: StorePlace, labeler: Labeler, run: str) -> None:
         if self._kernel is None:
@@ -44,37 +55,48 @@ class ParslExecutor:
 
     def close(self) -> None:
         if self._kernel is not None:
-            wait(self._running.values(), 5.0)
+            wait(self._running.values(), PATIENCE)
             self._kernel.cleanup()
         self._kernel, self._running = None, {}
 
     def _load(self, folder: Path) -> None:
         try:
             from parsl import Config, DataFlowKernel, python_app
+            from parsl.addresses import address_by_hostname
             from parsl.executors import HighThroughputExecutor
+            from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
+            from parsl.jobs.error_handlers import windowed_error_handler
             from parsl.providers import LocalProvider
         except ImportError as error:
             raise WorkersLost(f"Parsl could not be loaded ({error}): pip install 'prnn_md[cluster]'.") from error
-        beside = Path(sys.executable).parent  # Parsl starts programs that lie there
-        if str(beside) not in os.environ["PATH"].split(os.pathsep):
-            os.environ["PATH"] = f"{beside}{os.pathsep}{os.environ['PATH']}"
+        here = self.provider is None
+        pool = f"{shlex.quote(sys.executable)} -m parsl.executors.high_throughput.process_worker_pool"
         executor = HighThroughputExecutor(
             label="labels",
-            address="127.0.0.1" if self.provider is None else None,
+            address=self.address or ("127.0.0.1" if here else address_by_hostname()),
+            provider=self.provider or LocalProvider(),  # type: ignore[no-untyped-call]
             max_workers_per_node=self.workers_per_node,
-            cores_per_worker=1,
-            heartbeat_period=2,
-            heartbeat_threshold=10,
-            provider=self.provider or LocalProvider(init_blocks=1, max_blocks=1),  # type: ignore[no-untyped-call]
+            cores_per_worker=1e-6 if here else 1.0,
+            heartbeat_period=1 if here else 30,
+            heartbeat_threshold=6 if here else 120,
+            launch_cmd=DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", pool),  # with the Python of this process
+            interchange_launch_cmd=[sys.executable, "-m", interchange.__name__, str(os.getpid())],
+            block_error_handler=windowed_error_handler,  # gives up when three jobs in a row failed
         )
-        self._kernel = DataFlowKernel(Config(executors=[executor], run_dir=str(folder / "parsl"), usage_tracking=0))
+        self._kernel = DataFlowKernel(Config([executor], run_dir=str(folder / "parsl"), strategy_period=1))
         self._work = python_app(work, data_flow_kernel=self._kernel)
 
     def _start(self, number: int) -> None:
         self._running[number] = self._work(*self._job, number)
 
     def _replace(self, number: int, error: BaseException | None) -> None:
-        self._lost += 1
-        if self._lost > MAX_LOST or (error is not None and "Lost" not in type(error).__name__):
-            raise WorkersLost(str(error))
+        """Start another worker for one that was killed, or whose job came to its end."""
+        from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
+
+        now = time.monotonic()
+        self._lost = [*(instant for instant in self._lost if now - instant < PERIOD), now]
+        if error is not None and not isinstance(error, (ManagerLost, WorkerLost)):
+            raise WorkersLost(str(error)) from error
+        if len(self._lost) > OFTEN * self.workers:
+            raise WorkersLost(f"Workers are lost again and again: {error}")
         self._start(number)
