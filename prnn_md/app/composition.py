@@ -49,11 +49,11 @@ def config_dir() -> Path:
 
 @cache
 def groups() -> dict[str, tuple[str, ...]]:
-    """The options of every configuration group, such as {"model": ("gru", "lstm", "prnn"), ...}."""
+    """The options of every group of the main job, such as {"model": ("gru", "lstm", "prnn"), ...}."""
     found: dict[str, list[str]] = {}
     for file in sorted(config_dir().rglob("*.yaml")):
         name = file.parent.relative_to(config_dir()).as_posix()
-        if name != ".":
+        if name.split("/")[0] in KEYS:
             found.setdefault(name, []).append(file.stem)
     ordered = sorted(found, key=lambda name: (KEYS.index(name.split("/")[0]), name))
     return {name: tuple(found[name]) for name in ordered}
