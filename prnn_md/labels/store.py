@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -123,22 +124,10 @@ class LabelStore:
 
         Labels whose rows are lost are adopted, and those whose files are lost are asked for again.
         """
-        ids = []
-        with self._transaction():
-            for query in queries:
-                ids.append(query.id)
-                new = self._database.execute(
-                    "INSERT OR IGNORE INTO queries (id, labeler, query, state) VALUES (?, ?, ?, 'NEW')",
-                    (query.id, query.labeler, query.data),
-                ).rowcount
-                file = self.file(query.id)
-                if new and file.exists():
-                    self._set_done(query.id, file.read_bytes(), None)
-                elif not new and not file.exists():
-                    self._database.execute(
-                        "UPDATE queries SET state = 'NEW', tries = 0, sha256 = NULL WHERE id = ? AND state = 'DONE'",
-                        (query.id,),
-                    )
+        ids, source = [], iter(queries)
+        while some := list(islice(source, 1000)):  # so that others need not wait for long
+            with self._transaction():
+                ids += [self._add(query) for query in some]
         return ids
 
     def claim(self, labeler: str, worker: str) -> Claim | None:
@@ -266,6 +255,21 @@ class LabelStore:
         """Whether the workers of a run are to go on."""
         row = self._database.execute("SELECT alive_until FROM runs WHERE id = ?", (run,)).fetchone()
         return row is not None and row[0] > time.time()
+
+    def _add(self, query: Query) -> str:
+        new = self._database.execute(
+            "INSERT OR IGNORE INTO queries (id, labeler, query, state) VALUES (?, ?, ?, 'NEW')",
+            (query.id, query.labeler, query.data),
+        ).rowcount
+        file = self.file(query.id)
+        if new and file.exists():
+            self._set_done(query.id, file.read_bytes(), None)
+        elif not new and not file.exists():
+            self._database.execute(
+                "UPDATE queries SET state = 'NEW', tries = 0, sha256 = NULL WHERE id = ? AND state = 'DONE'",
+                (query.id,),
+            )
+        return query.id
 
     def _choose_journal(self, several_machines: bool) -> None:
         """Which journal SQLite writes: the fast one, WAL, needs memory that all processes share."""

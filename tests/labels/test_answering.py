@@ -94,6 +94,14 @@ def started_for(store: Path) -> list[int]:
     return found
 
 
+def check_ended(store: Path, seconds: float) -> None:
+    """All these processes end within some time."""
+    until = time.monotonic() + seconds
+    while started_for(store) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert started_for(store) == []
+
+
 def kill(process: int) -> int:
     """Kill a process; 1 if it was there."""
     with suppress(ProcessLookupError):
@@ -149,12 +157,22 @@ def test_killed_workers_and_commands_of_parsl_leave_nothing_behind(tmp_path: Pat
     process.wait()
     assert len(started_for(store)) > 2, "the interchange and workers notice it later"
     assert run(store, "parsl", 2).wait() == 0
-    until = time.monotonic() + 20.0
-    while started_for(store) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert started_for(store) == []
+    check_ended(store, 20.0)
     assert kills == 2
     check_killed(store, tmp_path / "whole", kills, 2)
+
+
+@pytest.mark.acceptance
+def test_parsl_that_has_lost_its_interchange_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = run(tmp_path, "parsl", 1, stderr=subprocess.PIPE)
+    wait_for_answers(process, Scaling(tmp_path))
+    names = {number: Path(f"/proc/{number}/cmdline").read_text() for number in started_for(tmp_path)}
+    (interchange,) = [number for number, name in names.items() if "interchange" in name]
+    kill(interchange)
+    _, said = process.communicate()
+    assert process.returncode == 1
+    assert "The process that connects this one with the workers has ended; repeat" in said.decode()
+    check_ended(tmp_path, 5.0)
 
 
 def integrity(store: Path) -> str:

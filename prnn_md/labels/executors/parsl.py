@@ -36,6 +36,7 @@ class ParslExecutor:
         self.workers, self.workers_per_node = workers, workers_per_node or workers
         self.provider, self.address, self.several_machines = provider, address, provider is not None
         self._kernel: Any = None
+        self._executor: Any = None
         self._running: dict[int, Future[int]] = {}
         self._lost: list[float] = []
 
@@ -52,12 +53,20 @@ class ParslExecutor:
         for number, future in list(self._running.items()):
             if future in done:
                 self._replace(number, future.exception())
+        if not self._is_connected():
+            raise WorkersLost("The process that connects this one with the workers has ended; repeat the command.")
 
     def close(self) -> None:
-        if self._kernel is not None:
+        if self._kernel is not None and self._is_connected():
             wait(self._running.values(), PATIENCE)
             self._kernel.cleanup()
-        self._kernel, self._running = None, {}
+        elif self._kernel is not None:  # cleanup would wait for an answer of the interchange
+            self._executor.provider.cancel(list(self._executor.provider.resources))
+        self._kernel, self._executor, self._running = None, None, {}
+
+    def _is_connected(self) -> bool:
+        """Whether Parsl's interchange is there."""
+        return self._executor.interchange_proc.poll() is None
 
     def _load(self, folder: Path) -> None:
         try:
@@ -71,7 +80,7 @@ class ParslExecutor:
             raise WorkersLost(f"Parsl could not be loaded ({error}): pip install 'prnn_md[cluster]'.") from error
         here = self.provider is None
         pool = f"{shlex.quote(sys.executable)} -m parsl.executors.high_throughput.process_worker_pool"
-        executor = HighThroughputExecutor(
+        self._executor = HighThroughputExecutor(
             label="labels",
             address=self.address or ("127.0.0.1" if here else address_by_hostname()),
             provider=self.provider or LocalProvider(),  # type: ignore[no-untyped-call]
@@ -83,7 +92,7 @@ class ParslExecutor:
             interchange_launch_cmd=[sys.executable, "-m", interchange.__name__, str(os.getpid())],
             block_error_handler=windowed_error_handler,  # gives up when three jobs in a row failed
         )
-        self._kernel = DataFlowKernel(Config([executor], run_dir=str(folder / "parsl"), strategy_period=1))
+        self._kernel = DataFlowKernel(Config([self._executor], run_dir=str(folder / "parsl"), strategy_period=1))
         self._work = python_app(work, data_flow_kernel=self._kernel)
 
     def _start(self, number: int) -> None:
