@@ -50,6 +50,10 @@ acceptance: $(VENV)/.installed-dev ## run the long tests behind the committed re
 bench-md: $(VENV)/.installed-dev ## measure the MD engine against its peers; ARGS="--quick --json FILE"
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/md_engine.py $(ARGS)
 
+.PHONY: bench-labels
+bench-labels: $(VENV)/.installed-dev ## measure the label store; ARGS="--quick --json FILE --folder FOLDER"
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/label_store.py $(ARGS)
+
 .PHONY: clean
 clean: ## remove caches and builds; runs in outputs/ and .venv stay
 	rm -rf dist .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.* htmlcov
@@ -73,5 +77,5 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[dev,reference]'
+	$(INSTALL) --editable '.[dev,reference,cluster]'
 	@touch $@ $(VENV)/.installed

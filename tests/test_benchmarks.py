@@ -32,3 +32,28 @@ def test_md_engine_writes_rows_of_ours_against_a_peer(tmp_path: Path) -> None:
         assert row["ratio"] == pytest.approx(row["ours"] / row["peer"])
         assert row["name"] in done.stdout
         assert row["unit"] in done.stdout
+
+
+def test_label_store_writes_rows_with_goals(tmp_path: Path) -> None:
+    table = tmp_path / "rows.json"
+    command = [sys.executable, str(ROOT / "benchmarks/label_store.py"), "--quick", "--json", str(table)]
+    done = subprocess.run([*command, "--folder", str(tmp_path)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(table.read_text())
+    assert [row["name"] for row in report["rows"]] == [
+        "serial_overhead",
+        "serial_last_first",
+        "pool_overhead",
+        "pool_last_first",
+        "two_workers_vs_one",
+        "two_processes_vs_one",
+        "scale_time",
+        "scale_command",
+        "scale_worker",
+        "scale_disk",
+    ]
+    for row in report["rows"]:
+        assert row["value"] > 0
+        assert row["name"] in done.stdout
+    assert report["size"]["elements"] == 100
+    assert [file.name for file in tmp_path.iterdir()] == ["rows.json"]

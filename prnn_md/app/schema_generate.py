@@ -140,9 +140,9 @@ class Pool(Executor):
 class Parsl(Executor):
     target: ClassVar[str] = "prnn_md.labels.executors.parsl.ParslExecutor"
     workers: int = key("workers in all", low=1)
+    provider: Any = key("Parsl's provider of a cluster's scheduler; null: this machine", None)
     workers_per_node: int | None = key("workers on a node; null: all, but no more than cores", None, low=1)
     address: str | None = key("of this machine, as workers reach it; null: that of its host name", None)
-    provider: Any = key("Parsl's provider of a cluster's scheduler; null: this machine", None)
 
 
 @dataclass(kw_only=True)

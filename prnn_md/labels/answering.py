@@ -1,10 +1,12 @@
 """Have queries answered: workers, progress with the time left, and a report of what failed."""
 
 import os
+import sqlite3
 import time
 import uuid
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
 
 from rich.console import Console
 from rich.progress import (
@@ -18,7 +20,7 @@ from rich.progress import (
 
 from prnn_md.labels.executors.executor import Executor
 from prnn_md.labels.query import Labeler, Query
-from prnn_md.labels.store import DONE, FAILED, NEW, LabelStore
+from prnn_md.labels.store import DONE, FAILED, NEW, LabelStore, store_errors
 from prnn_md.labels.work import StorePlace
 
 ALIVE = 30.0  # s for which workers go on when nothing is heard of the process that started them
@@ -30,7 +32,7 @@ class LabelsFailed(RuntimeError):
 
 
 def answer(
-    queries: Sequence[Query], labeler: Labeler, place: StorePlace, executor: Executor, title: str = "labels"
+    queries: Iterable[Query], labeler: Labeler, place: StorePlace, executor: Executor, title: str = "labels"
 ) -> list[str]:
     """Have all queries to one labeler answered that are not yet, and return their ids, each once.
 
@@ -38,7 +40,8 @@ def answer(
     often as the store allows; a repeated call tries these again.
     """
     run = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    with closing(place.open()) as store:
+    place = replace(place, several_machines=place.several_machines or executor.several_machines)
+    with store_errors(place.folder), closing(place.open()) as store:
         store.recover()
         ids = list(dict.fromkeys(store.add(queries)))
         store.retry_failed(ids)
@@ -46,7 +49,8 @@ def answer(
         try:
             _wait(store, ids, labeler, place, executor, run, title)
         finally:
-            store.set_alive(run, 0.0)
+            with suppress(sqlite3.Error):  # workers then stop a little later
+                store.set_alive(run, 0.0)
             executor.close()
         failures = store.failures(ids)
     if failures:

@@ -1,8 +1,8 @@
 """The label store: each query once, each answer once, whatever is killed in between.
 
 A folder with an SQLite database, which says what is asked, who works on it and what has come of it, and one file for
-each label under `files/`, written to a temporary name, synced and renamed. Any number of processes on one machine, or
-on a file system with locks, may work on it at once.
+each label under `files/`, written to a temporary name, synced and renamed. Any number of processes on one machine may
+work on it at once, on several machines if the store is said to be for these and the file system has locks.
 
     NEW -> CLAIMED -> DONE
      ^        |
@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,17 @@ CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, alive_until REAL NOT NULL)
 
 class StoreError(RuntimeError):
     """The store cannot be used, or a label in it is damaged; the message names the file."""
+
+
+@contextmanager
+def store_errors(folder: Path) -> Iterator[None]:
+    """Errors of the database or of files in the block, such as of a full disk, become a StoreError that says so."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(
+            f"{folder}: {error}. What is finished is kept: make space, or mend it, and repeat the command."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -77,18 +89,20 @@ class LabelStore:
 
     `lease` is the time in seconds after which a worker that has not renewed its claim counts as lost, one on this
     machine whose process is gone at once. A query that has failed, or lost its worker, `max_tries` times is FAILED.
+    `several_machines` makes it slower, but lets processes on other machines use it from now on.
     Raises StoreError for a folder that holds something else.
     """
 
-    def __init__(self, folder: str | Path, lease: float = 120.0, max_tries: int = 3) -> None:
+    def __init__(
+        self, folder: str | Path, lease: float = 120.0, max_tries: int = 3, several_machines: bool = False
+    ) -> None:
         self.folder, self.lease, self.max_tries = Path(folder), lease, max_tries
         self.files = self.folder / "files"
         self._host = socket.gethostname()
         try:
             self.files.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(self.folder / "labels.sqlite", timeout=60.0, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._choose_journal(several_machines)
             with self._transaction():
                 (version,) = self._database.execute("PRAGMA user_version").fetchone()
                 if version == 0:
@@ -110,22 +124,10 @@ class LabelStore:
 
         Labels whose rows are lost are adopted, and those whose files are lost are asked for again.
         """
-        ids = []
-        with self._transaction():
-            for query in queries:
-                ids.append(query.id)
-                new = self._database.execute(
-                    "INSERT OR IGNORE INTO queries (id, labeler, query, state) VALUES (?, ?, ?, 'NEW')",
-                    (query.id, query.labeler, query.data),
-                ).rowcount
-                file = self.file(query.id)
-                if new and file.exists():
-                    self._set_done(query.id, file.read_bytes(), None)
-                elif not new and not file.exists():
-                    self._database.execute(
-                        "UPDATE queries SET state = 'NEW', tries = 0, sha256 = NULL WHERE id = ? AND state = 'DONE'",
-                        (query.id,),
-                    )
+        ids, source = [], iter(queries)
+        while some := list(islice(source, 1000)):  # so that others need not wait for long
+            with self._transaction():
+                ids += [self._add(query) for query in some]
         return ids
 
     def claim(self, labeler: str, worker: str) -> Claim | None:
@@ -253,6 +255,31 @@ class LabelStore:
         """Whether the workers of a run are to go on."""
         row = self._database.execute("SELECT alive_until FROM runs WHERE id = ?", (run,)).fetchone()
         return row is not None and row[0] > time.time()
+
+    def _add(self, query: Query) -> str:
+        new = self._database.execute(
+            "INSERT OR IGNORE INTO queries (id, labeler, query, state) VALUES (?, ?, ?, 'NEW')",
+            (query.id, query.labeler, query.data),
+        ).rowcount
+        file = self.file(query.id)
+        if new and file.exists():
+            self._set_done(query.id, file.read_bytes(), None)
+        elif not new and not file.exists():
+            self._database.execute(
+                "UPDATE queries SET state = 'NEW', tries = 0, sha256 = NULL WHERE id = ? AND state = 'DONE'",
+                (query.id,),
+            )
+        return query.id
+
+    def _choose_journal(self, several_machines: bool) -> None:
+        """Which journal SQLite writes: the fast one, WAL, needs memory that all processes share."""
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if several_machines:
+            self._database.execute("PRAGMA journal_mode = TRUNCATE")
+        elif version == 0:
+            self._database.execute("PRAGMA journal_mode = WAL")
+        (journal,) = self._database.execute("PRAGMA journal_mode").fetchone()
+        self._database.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
 
     def _set_done(self, id_: str, data: bytes, cost: float | None) -> None:
         with self._transaction():

@@ -4,26 +4,27 @@ import math
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prnn_md.labels.query import Labeler, physics_digest
-from prnn_md.labels.store import Claim, LabelStore, StoreError, this_worker
+from prnn_md.labels.store import Claim, LabelStore, store_errors, this_worker
 
 PAUSE = 0.05  # s between two looks for queries where there are none
 
 
 @dataclass(frozen=True)
 class StorePlace:
-    """Where a label store is and how it treats lost workers, to be sent to other processes; see `LabelStore`."""
+    """Where a label store is and how it is used, to be sent to other processes; see `LabelStore`."""
 
     folder: Path
     lease: float = 120.0
     max_tries: int = 3
+    several_machines: bool = False
 
     def open(self) -> LabelStore:
-        return LabelStore(self.folder, self.lease, self.max_tries)
+        return LabelStore(self.folder, self.lease, self.max_tries, self.several_machines)
 
 
 def work(place: StorePlace, labeler: Labeler, run: str, number: int = 0, seconds: float = math.inf) -> int:
@@ -34,20 +35,15 @@ def work(place: StorePlace, labeler: Labeler, run: str, number: int = 0, seconds
     """
     digest, worker, answered = physics_digest(labeler), this_worker(f"{run}-{number}"), 0
     until = time.monotonic() + seconds
-    try:
-        with closing(place.open()) as store, _Renewal(place) as renewal:
-            while store.is_alive(run) and time.monotonic() < until:
-                claim = store.claim(digest, worker)
-                if claim is None:
-                    time.sleep(min(PAUSE, seconds))
-                else:
-                    renewal.claim = claim
-                    answered += _answer(store, labeler, claim)
-                    renewal.claim = None
-    except (sqlite3.Error, OSError) as error:
-        raise StoreError(
-            f"{place.folder}: {error}. What is finished is kept: mend it, and repeat the command."
-        ) from error
+    with store_errors(place.folder), closing(place.open()) as store, _Renewal(place) as renewal:
+        while store.is_alive(run) and time.monotonic() < until:
+            claim = store.claim(digest, worker)
+            if claim is None:
+                time.sleep(min(PAUSE, seconds))
+            else:
+                renewal.claim = claim
+                answered += _answer(store, labeler, claim)
+                renewal.claim = None
     return answered
 
 
@@ -90,4 +86,5 @@ class _Renewal:
         with closing(self.place.open()) as store:
             while not self._done.wait(self.place.lease / 3.0):
                 if (claim := self.claim) is not None:
-                    store.renew(claim)
+                    with suppress(sqlite3.Error):  # it is tried again before the lease ends
+                        store.renew(claim)

@@ -10,8 +10,10 @@ from hydra.utils import get_object
 
 from prnn_md.app.composition import groups
 from prnn_md.app.fields import Target, members, registered_targets
+from prnn_md.app.generate_config import generate_config, groups_of_generate
 from prnn_md.app.overrides import checked_config
 from prnn_md.app.schema import MODEL_KEYS, Hardware, Seeds, TrainConfig, Training
+from prnn_md.app.schema_generate import GenerateConfig
 
 OURS = {name: schema for name, schema in registered_targets().items() if name.startswith(("prnn_md.", "torch."))}
 NODES = {name: schema for name, schema in OURS.items() if schema.__module__.startswith("prnn_md.")}
@@ -105,3 +107,17 @@ def test_every_key_is_explained() -> None:
     for schema in (TrainConfig, *PLAIN.values(), *NODES.values()):
         for field in fields(schema):
             assert field.metadata["help"], f"{schema.__name__}.{field.name}"
+
+
+@pytest.mark.parametrize("dataset", groups_of_generate()["dataset"])
+def test_a_dataset_to_generate_chooses_its_reference(dataset: str) -> None:
+    config = generate_config([f"dataset={dataset}"])
+    assert missing_keys(GenerateConfig, config) == set()
+    hot = config["reference"]["dynamics"]["_target_"].endswith("Thermal")
+    assert bool(config["dataset"]["rates"]) == hot
+
+
+@pytest.mark.parametrize("executor", groups_of_generate()["executor"])
+def test_every_executor_can_be_chosen(executor: str) -> None:
+    partition = ["executor.provider.partition=short"] if executor == "slurm" else []
+    assert missing_keys(GenerateConfig, generate_config([f"executor={executor}", *partition])) == set()

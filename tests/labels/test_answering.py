@@ -2,10 +2,13 @@
 
 import os
 import random
+import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -14,10 +17,10 @@ import torch
 from scaling import Scaling
 
 from prnn_md.labels.answering import LabelsFailed, answer
-from prnn_md.labels.executors.executor import Executor
+from prnn_md.labels.executors.executor import Executor, WorkersLost
 from prnn_md.labels.executors.pool import PoolExecutor
 from prnn_md.labels.executors.serial import SerialExecutor
-from prnn_md.labels.store import DONE, LabelStore
+from prnn_md.labels.store import DONE, LabelStore, StoreError
 from prnn_md.labels.work import StorePlace
 
 SCRIPT = Path(__file__).with_name("scaling.py")
@@ -28,8 +31,8 @@ def executor_of(workers: int) -> Executor:
 
 
 def asked(labeler: Scaling) -> list[list[str]]:
-    """What the labeler wrote down: an id, and whether its label was finished before, in each line."""
-    return [line.split() for line in labeler.log.read_text().splitlines()]
+    """The lines that the labeler wrote."""
+    return [line.split() for line in labeler.log.read_text().splitlines()] if labeler.log.exists() else []
 
 
 def contents(store: Path) -> dict[str, bytes]:
@@ -47,7 +50,7 @@ def test_all_queries_are_answered_once(tmp_path: Path, workers: int) -> None:
         for number, id_ in enumerate(ids):
             assert torch.equal(store.label(id_).outputs["stress"], torch.full((2, 6), 2.0 * number))
         assert all(0.0 <= cost < 1.0 for cost in store.costs(ids).values())
-    assert sorted(asked(labeler)) == sorted([id_, "first"] for id_ in ids)
+    assert sorted(line[:2] for line in asked(labeler)) == sorted([id_, "first"] for id_ in ids)
     assert answer(queries, labeler, place, executor_of(workers)) == ids
     assert len(asked(labeler)) == 30
 
@@ -70,43 +73,157 @@ def test_a_longer_answer_keeps_its_lease(tmp_path: Path) -> None:
     assert len(asked(labeler)) == 1
 
 
-def run(store: Path, workers: int, count: int = 120) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(SCRIPT), str(store), str(count), str(workers), "0.01"]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+def run(
+    store: Path, executor: str, workers: int, before: str = "", stderr: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """A command that has 120 labels made, with this folder in the path of its workers; `before` is for the shell."""
+    words = [sys.executable, "-c", "import scaling; scaling.main()", str(store), "120", "0.02", executor, str(workers)]
+    environment = {**os.environ, "PYTHONPATH": f"{SCRIPT.parent}:{os.environ.get('PYTHONPATH', '')}"}
+    return subprocess.Popen(
+        ["bash", "-c", f"{before} exec {shlex.join(words)}"], stderr=stderr, env=environment, cwd=store
+    )
 
 
-def children(process: int) -> list[int]:
-    """Process ids of the workers of a process."""
-    found = subprocess.run(["pgrep", "-P", str(process), "-f", "spawn_main"], capture_output=True, text=True)
-    return [int(word) for word in found.stdout.split()]
+def started_for(store: Path) -> list[int]:
+    """All processes of commands that work at a store: they have its folder as theirs."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink() == store:
+                found.append(int(process.name))
+    return found
+
+
+def check_ended(store: Path, seconds: float) -> None:
+    """All these processes end within some time."""
+    until = time.monotonic() + seconds
+    while started_for(store) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert started_for(store) == []
+
+
+def kill(process: int) -> int:
+    """Kill a process; 1 if it was there."""
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+        return 1
+    return 0
+
+
+def wait_for_answers(process: subprocess.Popen[bytes], labeler: Scaling) -> None:
+    """Until the labeler has been asked by the workers of this process."""
+    before = len(asked(labeler))
+    while process.poll() is None and len(asked(labeler)) == before:
+        time.sleep(0.02)
+
+
+def check_killed(store: Path, whole: Path, kills: int, workers: int) -> None:
+    """The labels are those of a run in which nobody was killed, and none was made again once it was finished."""
+    labeler = Scaling(whole)
+    answer(labeler.queries(120), labeler, StorePlace(whole), SerialExecutor())
+    assert contents(store) == contents(whole)
+    lines = asked(Scaling(store))
+    assert {id_ for id_, _, _ in lines} == set(contents(whole))
+    assert all(when == "first" for _, when, _ in lines)
+    assert len(lines) <= 120 + kills * workers
+    with closing(LabelStore(store)) as opened:
+        assert set(opened.states(list(contents(store))).values()) == {DONE}
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_killed_workers_and_commands_lose_and_repeat_nothing_that_is_finished(tmp_path: Path, workers: int) -> None:
-    rng = random.Random(workers)
-    store, whole = tmp_path / "killed", tmp_path / "whole"
-    for folder in (store, whole):
-        folder.mkdir()
-    labeler = Scaling(whole)
-    answer(labeler.queries(120), labeler, StorePlace(whole), SerialExecutor())
-    kills = 0
-    for turn in range(20):
-        process = run(store, workers)
-        while turn < 4 and process.poll() is None and not children(process.pid):
-            time.sleep(0.02)
+    rng, kills, store = random.Random(workers), 0, tmp_path / "killed"
+    store.mkdir()
+    for turn in range(8):
+        process = run(store, "pool", workers)
         if turn < 4:
-            time.sleep(rng.uniform(1.5, 3.0))
-            for victim in children(process.pid)[:1] if turn % 2 else [process.pid]:
-                with suppress(ProcessLookupError):
-                    os.kill(victim, signal.SIGKILL)
-                    kills += 1
+            wait_for_answers(process, Scaling(store))
+            time.sleep(rng.uniform(0.0, 0.3))
+            kills += kill(int(asked(Scaling(store))[-1][2]) if turn % 2 == 0 else process.pid)
         if process.wait() == 0:
             break
-    assert contents(store) == contents(whole)
-    assert kills >= 2
-    lines = asked(Scaling(store))
-    assert {id_ for id_, _ in lines} == set(contents(whole))
-    assert all(when == "first" for _, when in lines)
-    assert len(lines) <= 120 + kills * workers
-    with closing(LabelStore(store)) as opened:
-        assert set(opened.states(list(contents(store))).values()) == {DONE}
+    assert kills >= 1
+    check_killed(store, tmp_path / "whole", kills, workers)
+
+
+def test_killed_workers_and_commands_of_parsl_leave_nothing_behind(tmp_path: Path) -> None:
+    kills, store = 0, tmp_path / "killed"
+    store.mkdir()
+    process = run(store, "parsl", 2)
+    wait_for_answers(process, Scaling(store))
+    kills += kill(int(asked(Scaling(store))[-1][2]))
+    time.sleep(0.2)
+    kills += kill(process.pid)
+    process.wait()
+    assert len(started_for(store)) > 2, "the interchange and workers notice it later"
+    assert run(store, "parsl", 2).wait() == 0
+    check_ended(store, 20.0)
+    assert kills == 2
+    check_killed(store, tmp_path / "whole", kills, 2)
+
+
+@pytest.mark.acceptance
+def test_parsl_that_has_lost_its_interchange_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = run(tmp_path, "parsl", 1, stderr=subprocess.PIPE)
+    wait_for_answers(process, Scaling(tmp_path))
+    names = {number: Path(f"/proc/{number}/cmdline").read_text() for number in started_for(tmp_path)}
+    (interchange,) = [number for number, name in names.items() if "interchange" in name]
+    kill(interchange)
+    _, said = process.communicate()
+    assert process.returncode == 1
+    assert "The process that connects this one with the workers has ended; repeat" in said.decode()
+    check_ended(tmp_path, 5.0)
+
+
+def integrity(store: Path) -> str:
+    """What SQLite says of a store."""
+    with closing(sqlite3.connect(store / "labels.sqlite")) as database:
+        (found,) = database.execute("PRAGMA integrity_check").fetchone()
+        return str(found)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True)
+    if made.returncode:
+        pytest.skip(f"no file system can be mounted: {made.stderr.decode()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_full_disk_is_named_and_once_there_is_space_the_rest_is_done(
+    tmp_path: Path, small_disk: Path, workers: int
+) -> None:
+    store = small_disk / "labels"
+    labeler, place = Scaling(store, copies=1000, log_folder=tmp_path), StorePlace(store)
+    queries = labeler.queries(100)
+    said = rf"^{store}: .*(No space left|disk is full).* is kept: make space, or mend it, and repeat the command\.$"
+    with pytest.raises((StoreError, WorkersLost), match=said):
+        answer(queries, labeler, place, executor_of(workers))
+    kept = contents(store)
+    assert 10 < len(kept) < 100
+    assert set(kept) <= {query.id for query in queries}
+    assert integrity(store) == "ok"
+    subprocess.run(["mount", "-o", "remount,size=30m", str(small_disk)], check=True)
+    answer(queries, labeler, place, executor_of(workers))
+    assert len(contents(store)) == 100
+    assert contents(store).items() >= kept.items()
+    assert all(when == "first" for _, when, _ in asked(labeler))
+
+
+def test_a_database_that_may_not_grow_is_named_and_goes_on_when_it_may(tmp_path: Path) -> None:
+    limited = run(tmp_path, "pool", 1, before="ulimit -f 200;", stderr=subprocess.PIPE)
+    _, said = limited.communicate()
+    assert limited.returncode == 1
+    lines = said.decode().splitlines()
+    assert lines[-1].endswith("is kept: make space, or mend it, and repeat the command.")
+    assert f"{tmp_path}: disk I/O error" in lines[-1]
+    assert 0 < len(contents(tmp_path)) < 120
+    assert integrity(tmp_path) == "ok"
+    assert run(tmp_path, "pool", 1).wait() == 0
+    assert len(contents(tmp_path)) == 120
+    assert all(when == "first" for _, when, _ in asked(Scaling(tmp_path)))

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -172,3 +173,22 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(StoreError, match="cannot be used as a label store: file is not a database"):
         LabelStore(tmp_path)
+
+
+def journal(folder: Path) -> str:
+    with closing(sqlite3.connect(folder / "labels.sqlite")) as database:
+        (mode,) = database.execute("PRAGMA journal_mode").fetchone()
+        return str(mode)
+
+
+def test_a_store_for_several_machines_needs_no_memory_that_they_share(tmp_path: Path) -> None:
+    LabelStore(tmp_path).close()
+    assert journal(tmp_path) == "wal"
+    with closing(LabelStore(tmp_path, several_machines=True)) as store:
+        ids = store.add([query(number) for number in range(300)])
+        assert not (tmp_path / "labels.sqlite-shm").exists()
+        with multiprocessing.get_context("spawn").Pool(2) as pool:
+            parts = pool.starmap(claim_all, [(tmp_path, PHYSICS)] * 2)
+    assert sorted(id_ for part in parts for id_ in part) == sorted(ids)
+    LabelStore(tmp_path).close()
+    assert journal(tmp_path) == "delete", "it stays so"

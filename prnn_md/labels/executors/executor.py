@@ -17,6 +17,9 @@ class Executor(Protocol):
     (`prnn_md.labels.work.work`). So an executor sends a labeler to each worker and no more, however many queries.
     """
 
+    several_machines: bool
+    """Whether workers may be on other machines than the command."""
+
     def submit(self, place: StorePlace, labeler: Labeler, run: str) -> None:
         """Have workers at the queries to the labeler in the store."""
 

@@ -23,6 +23,8 @@ class _Worker:
 class PoolExecutor:
     """Keeps `workers` processes at work. One that is killed is replaced; its query is asked again."""
 
+    several_machines = False
+
     def __init__(self, workers: int) -> None:
         if workers < 1:
             raise ValueError(f"workers must be at least 1, got {workers}.")

@@ -9,6 +9,8 @@ from prnn_md.labels.work import StorePlace, work
 class SerialExecutor:
     """Answers queries in `collect`, until the time is over; for tests and for finding errors."""
 
+    several_machines = False
+
     def __init__(self) -> None:
         self._work: Callable[[float], int] | None = None
 
