@@ -1,11 +1,13 @@
 """What `prnn-md generate` does: queries for samples and for stresses, their answers, and the dataset made of them."""
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,15 +15,18 @@ from prnn_md.app.building import build
 from prnn_md.data.dataset import StressStrainData, averaged, write_dataset
 from prnn_md.data.path_families import FAMILIES
 from prnn_md.data.paths import PathOptions, sample_paths
+from prnn_md.data.verification import DatasetError, Twins
 from prnn_md.labels.answering import answer
 from prnn_md.labels.executors.executor import Executor
 from prnn_md.labels.libraries import sample_queries, sample_seeds
 from prnn_md.labels.query import Labeler, Query, physics_digest
-from prnn_md.labels.reference import StressLabeler, reference_samples, sample_of
+from prnn_md.labels.reference import StressLabeler, sample_labeler
+from prnn_md.labels.store import DONE
 from prnn_md.labels.work import StorePlace
 from prnn_md.mechanics import LJ, MPA
 
-TIMED = 4  # labels that an estimate rests on
+TIMED = 6  # labels that an estimate rests on
+BLOCK = 4096  # bytes of a file system
 
 
 class Generation:
@@ -34,20 +39,28 @@ class Generation:
         recipe, reference = config["dataset"], config["reference"]
         self.config, self.place = config, StorePlace(Path(config["store"]))
         self.executor: Executor = build(config["executor"])
-        self.sampler = reference_samples(build(reference["system"]))
-        self.follower = StressLabeler(build(reference["system"]), build(reference["dynamics"]), self.place)
+        system, dynamics = build(reference["system"]), build(reference["dynamics"])
+        self.sampler = sample_labeler(system)
+        self.follower = StressLabeler(system, dynamics.in_units(system.units), self.place)
         self._check_rates()
         self.strain, self.times, self.family, self.split = strain_paths(recipe)
-        count = recipe["samples"] or max(recipe["replicas"][use] for use in set(self.split))
-        self.samples = sample_queries(self.sampler, sample_seeds(recipe["seed"], 0, count))
+        kinds = {use: "test" if use == "test" else "train" for use in set(self.split)}  # test samples are others
+        samples = {
+            kind: sample_queries(self.sampler, sample_seeds(recipe["seed"], number, self._samples_of(kind, kinds)))
+            for number, kind in enumerate(("train", "test"))
+        }
+        self.samples = [query for queries in samples.values() for query in queries]
         digest, self.queries = physics_digest(self.follower), list[list[Query]]()
-        for number, use in enumerate(self.split):
-            replicas = recipe["replicas"][use]
-            if replicas > count:
-                raise ValueError(f"dataset.samples={count}: that is less than the {replicas} replicas of {use}.")
-            inputs = {"strain": self.strain[number], "times": self.times[number]}
-            turns = [(number * replicas + replica) % count for replica in range(replicas)]
-            self.queries.append([Query(digest, inputs, turn, self.samples[turn].id) for turn in turns])
+        for strain, times, use in zip(self.strain, self.times, self.split, strict=True):
+            chosen = _drawn(samples[kinds[use]], strain, recipe["replicas"][use])
+            inputs = {"strain": strain, "times": times}
+            self.queries.append([Query(digest, inputs, sample.replica, sample.id) for sample in chosen])
+        Path(config["output"]).parent.mkdir(parents=True, exist_ok=True)
+
+    def _samples_of(self, kind: str, kinds: dict[str, str]) -> int:
+        """How many samples there are for paths to test, or for all others: the most replicas of any."""
+        replicas = self.config["dataset"]["replicas"]
+        return max(replicas[use] for use, of in kinds.items() if of == kind)
 
     @property
     def all_queries(self) -> list[Query]:
@@ -58,43 +71,46 @@ class Generation:
         """Answer what is not answered yet, and write the dataset."""
         self._answer(self.samples, self.sampler, "samples")
         self._answer(self.all_queries, self.follower, "labels")
-        output = Path(self.config["output"])
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_dataset(output, self._dataset())
+        write_dataset(self.config["output"], self._dataset())
 
     def estimate(self) -> str:
         """What there is and what is left to do, in core-hours and bytes, from labels that are timed and kept."""
         queries = self.all_queries
-        amounts = {query.id: self.follower.dynamics.amount(query.inputs["times"]) for query in queries}
-        self._time_some(queries, amounts)
+        self._time_some(queries)
         with closing(self.place.open()) as store:
+            states = store.states([query.id for query in [*queries, *self.samples]])
             costs = store.costs([query.id for query in queries])
             sample_costs = store.costs([query.id for query in self.samples])
-            size = max(store.file(id_).stat().st_size for id_ in costs)
-        left = sum(amount for id_, amount in amounts.items() if id_ not in costs)
-        samples_left = len(self.samples) - len(sample_costs)
-        per_sample = sum(sample_costs.values()) / len(sample_costs)
+            sizes = {id_: store.file(id_).stat().st_size for id_ in costs}
+        left = [query for query in queries if states.get(query.id) != DONE]
+        samples_left = sum(states.get(query.id) != DONE for query in self.samples)
+        amounts = {query.id: self.follower.dynamics.amount(query.inputs["times"]) for query in queries}
+        per_sample, per_label = (sum(found.values()) / len(found) for found in (sample_costs, costs))
         per_amount = sum(costs.values()) / sum(amounts[id_] for id_ in costs)
-        seconds, workers = samples_left * per_sample + left * per_amount, getattr(self.executor, "workers", 1)
+        seconds = samples_left * per_sample + per_amount * sum(amounts[query.id] for query in left)
+        workers = getattr(self.executor, "workers", 1)
+        stored = len(queries) * (_on_disk(max(sizes.values())) + len(queries[0].data))
+        written = self.strain.nbytes * 3 + len(queries) * self.strain[0].nbytes // 2
         lines = [
             f"paths       {len(self.queries)} of {self.strain.shape[1] - 1} increments",
             f"samples     {len(self.samples)}, {samples_left} to be made, {per_sample:.3g} s each",
-            f"labels      {len(queries)}, {len(queries) - len(costs)} to be computed",
-            f"a label     {sum(costs.values()) / len(costs):.3g} s, the mean of {len(costs)}",
+            f"labels      {len(queries)}, {len(left)} to be computed",
+            f"a label     {per_label:.3g} s, the mean of {len(costs)}",
             f"to be done  {seconds / 3600:.3g} core-hours, {seconds / 3600 / workers:.3g} h by {workers} workers",
-            f"disk        {size * len(queries) / 1e6:.3g} MB in {self.place.folder}, less in {self.config['output']}",
+            f"disk        {stored / 1e6:.3g} MB in {self.place.folder}, {written / 1e6:.3g} in {self.config['output']}",
         ]
         return "\n".join(lines)
 
-    def _time_some(self, queries: Sequence[Query], amounts: dict[str, float]) -> None:
-        """Answer some queries of little work, from all over the dataset, unless the costs of enough are known."""
+    def _time_some(self, queries: Sequence[Query]) -> None:
+        """Answer some queries from all over the dataset, the shorter ones, unless the costs of enough are known."""
         with closing(self.place.open()) as store:
-            known = store.costs([query.id for query in queries])
-        spread = queries[:: max(1, len(queries) // (8 * TIMED))]
-        cheapest = sorted((query for query in spread if query.id not in known), key=lambda query: amounts[query.id])
-        timed = cheapest[: max(0, TIMED - len(known))]
-        parents = {query.parent for query in timed}
-        self._answer([query for query in self.samples if query.id in parents], self.sampler, "samples")
+            known = len(store.costs([query.id for query in queries]))
+            has_sample = bool(store.costs([query.id for query in self.samples]))
+        parts = [list(part) for part in np.array_split(np.arange(len(queries)), TIMED) if len(part)]
+        shortest = [min(part, key=lambda i: float(queries[i].inputs["times"][-1])) for part in parts]
+        timed = [queries[i] for i in shortest][: max(0, TIMED - known)]
+        needed = {query.parent for query in timed} | (set() if has_sample else {self.samples[0].id})
+        self._answer([query for query in self.samples if query.id in needed], self.sampler, "samples")
         self._answer(timed, self.follower, "labels")
 
     def _answer(self, queries: Sequence[Query], labeler: Labeler, what: str) -> None:
@@ -115,8 +131,8 @@ class Generation:
             for path, names in enumerate(ids):
                 for replica, id_ in enumerate(filter(None, names)):
                     stresses[path, replica] = store.label(id_).outputs["stress"]
-            sample, about = sample_of(store.label(self.samples[0].id)), store.label(ids[0][0]).about
-        reduced = self.follower.system.force_field(sample).units is LJ
+            about = store.label(ids[0][0]).about
+        reduced = self.follower.system.units is LJ
         provenance = {
             "made_by": "prnn-md generate",
             "config": {name: self.config[name] for name in ("dataset", "reference")},
@@ -139,6 +155,17 @@ class Generation:
         )
 
 
+def _drawn(samples: Sequence[Query], strain: Tensor, replicas: int) -> list[Query]:
+    """The samples that follow a path: of more samples, or for more replicas, mostly the same ones and others."""
+    path = hashlib.blake2b(strain.numpy().tobytes(), digest_size=8).hexdigest()
+    return sorted(samples, key=lambda sample: hashlib.blake2b(f"{path} {sample.id}".encode()).digest())[:replicas]
+
+
+def _on_disk(size: int) -> int:
+    """Bytes that a file of this size takes, in whole blocks."""
+    return -(-size // BLOCK) * BLOCK
+
+
 def strain_paths(recipe: dict[str, Any]) -> tuple[Tensor, Tensor, list[str], list[str]]:
     """Strains (paths, T+1, 6), times (paths, T+1), family and split of all paths of a recipe.
 
@@ -148,6 +175,8 @@ def strain_paths(recipe: dict[str, Any]) -> tuple[Tensor, Tensor, list[str], lis
     names = ("increments", "amplitude", "max_trace", "isochoric")
     options = PathOptions(**{name: recipe[name] for name in names}, rates=tuple(recipe["rates"]))
     strains, times, family, split = [], [], list[str](), list[str]()
+    if not recipe["families"]:
+        raise ValueError(f"dataset.families=[]: name at least one of {', '.join(FAMILIES)}.")
     for name in recipe["families"]:
         if name not in FAMILIES:
             raise ValueError(f"dataset.families: there is no family '{name}': choose from {', '.join(FAMILIES)}.")
@@ -158,4 +187,15 @@ def strain_paths(recipe: dict[str, Any]) -> tuple[Tensor, Tensor, list[str], lis
         times.append(time)
         family += [name] * len(uses)
         split += uses
+    _check_paths(torch.cat(strains), torch.cat(times), split)
     return torch.cat(strains), torch.cat(times), family, split
+
+
+def _check_paths(strain: Tensor, times: Tensor, split: Sequence[str]) -> None:
+    """Raises ValueError for paths that would make no dataset, before any of them is followed."""
+    try:
+        Twins().add(strain, times, split)
+    except DatasetError as error:
+        raise ValueError(
+            f"dataset: {error} Leave out a family, or choose other increments, amplitude, max_trace or isochoric."
+        ) from None

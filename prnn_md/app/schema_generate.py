@@ -10,20 +10,20 @@ from prnn_md.app.fields import Target, key
 class Paths:
     """Numbers by the use of a path."""
 
-    train: int = key("to train on", low=1)
-    pool: int = key("to train on besides", low=0)
-    valid: int = key("to validate on", low=1)
-    test: int = key("to test on", low=1)
+    train: int = key("paths to train on", low=1)
+    pool: int = key("further paths to train on, taken after those", low=0)
+    valid: int = key("paths to validate on", low=1)
+    test: int = key("paths to test on", low=1)
 
 
 @dataclass(kw_only=True)
 class Replicas:
-    """The same."""
+    """Numbers by the use of a path; paths to test on are followed by samples that follow no others."""
 
-    train: int = key("for paths to train on", low=2)
-    pool: int = key("for paths to train on besides", low=2)
-    valid: int = key("for paths to validate on", low=2)
-    test: int = key("for paths to test on", low=2)
+    train: int = key("samples that follow a path to train on", low=2)
+    pool: int = key("samples that follow a path of the pool", low=2)
+    valid: int = key("samples that follow a path to validate on", low=2)
+    test: int = key("samples that follow a path to test on", low=2)
 
 
 @dataclass(kw_only=True)
@@ -34,7 +34,6 @@ class Recipe:
     families: list[str] = key("families of paths, see `prnn-md paths`")
     paths: Paths = key("paths of each family, or as many as it has")
     replicas: Replicas = key("samples that follow each path")
-    samples: int | None = key("samples that there are, which paths take in turns; null: the most replicas", low=2)
     increments: int = key("increments of each path", low=1)
     amplitude: float = key("largest Mandel norm of the strain along each path", above=0)
     max_trace: float = key("largest |tr E|", low=0)
@@ -105,10 +104,10 @@ class Athermal(ReferenceDynamics):
 @dataclass(kw_only=True)
 class Thermal(ReferenceDynamics):
     target: ClassVar[str] = "prnn_md.reference.dynamics.Thermal"
-    temperature: float = key("epsilon/k_B or K", low=0)
-    timestep: float = key("tau or fs", above=0)
-    friction: float = key("of the thermostat (1/tau or 1/fs)", above=0)
-    equilibration: float = key("time before the path (tau or fs)", above=0)
+    temperature: float | None = key("epsilon/k_B or K; null, here and below: as usual for the system", None, low=0)
+    timestep: float | None = key("tau or fs", None, above=0)
+    friction: float | None = key("of the thermostat (1/tau or 1/fs)", None, above=0)
+    equilibration: float | None = key("time before the path (tau or fs)", None, above=0)
     window: float = key("last part of an increment over which its stress is averaged", 0.5, above=0, high=1)
 
 

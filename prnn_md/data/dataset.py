@@ -206,7 +206,7 @@ class DatasetFile:
         with _named(self.path):
             for number, data in enumerate(self.chunks()):
                 verify(data, SPLITS, first=number * CHUNK)
-                twins.add(data, first=number * CHUNK)
+                twins.add(data.strain, data.times, data.split, first=number * CHUNK)
                 digest.add(data)
             if digest.of(self.about) != self.checksum:
                 raise DatasetError("the checksum does not match the contents: they were changed or damaged.")
@@ -223,7 +223,7 @@ def write_dataset(path: str | Path, data: StressStrainData) -> None:
     """Verify a dataset and write it, whole or not at all. Raises DatasetError as `read_dataset` does."""
     try:
         verify(data, SPLITS)
-        Twins().add(data)
+        Twins().add(data.strain, data.times, data.split)
     except DatasetError as error:
         raise DatasetError(f"{path}: not written: {error}") from None
     with replaced_when_done(path) as temporary, h5py.File(temporary, "x") as file:

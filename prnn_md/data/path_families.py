@@ -11,45 +11,48 @@ import numpy as np
 
 Array = np.ndarray
 
+WAVES = 256
+"""Random waves that make up a Gaussian process."""
+
 _HALF = 0.5**0.5
 
 CANONICAL_DIRECTIONS: dict[str, tuple[float, float, float, float, float, float]] = {
     "tension_xx": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    "tension_yy": (0.0, 1.0, 0.0, 0.0, 0.0, 0.0),
-    "tension_zz": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
-    "compression_xx": (-1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     "compression_yy": (0.0, -1.0, 0.0, 0.0, 0.0, 0.0),
-    "compression_zz": (0.0, 0.0, -1.0, 0.0, 0.0, 0.0),
-    "biaxial_yz": (0.0, _HALF, _HALF, 0.0, 0.0, 0.0),
-    "biaxial_xz": (_HALF, 0.0, _HALF, 0.0, 0.0, 0.0),
     "biaxial_xy": (_HALF, _HALF, 0.0, 0.0, 0.0, 0.0),
     "shear_yz": (0.0, 0.0, 0.0, 1.0, 0.0, 0.0),
-    "shear_xz": (0.0, 0.0, 0.0, 0.0, 1.0, 0.0),
-    "shear_xy": (0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
-    "tension_xx_shear_xy": (_HALF, 0.0, 0.0, 0.0, 0.0, _HALF),
-    "tension_yy_shear_yz": (0.0, _HALF, 0.0, _HALF, 0.0, 0.0),
     "tension_zz_shear_xz": (0.0, 0.0, _HALF, 0.0, _HALF, 0.0),
     "compression_xx_shear_xy": (-_HALF, 0.0, 0.0, 0.0, 0.0, _HALF),
+    "tension_yy": (0.0, 1.0, 0.0, 0.0, 0.0, 0.0),
+    "compression_zz": (0.0, 0.0, -1.0, 0.0, 0.0, 0.0),
+    "biaxial_yz": (0.0, _HALF, _HALF, 0.0, 0.0, 0.0),
+    "shear_xz": (0.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    "tension_xx_shear_xy": (_HALF, 0.0, 0.0, 0.0, 0.0, _HALF),
     "compression_yy_shear_yz": (0.0, -_HALF, 0.0, _HALF, 0.0, 0.0),
+    "tension_zz": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+    "compression_xx": (-1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    "biaxial_xz": (_HALF, 0.0, _HALF, 0.0, 0.0, 0.0),
+    "shear_xy": (0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
+    "tension_yy_shear_yz": (0.0, _HALF, 0.0, _HALF, 0.0, 0.0),
     "compression_zz_shear_xz": (0.0, 0.0, -_HALF, 0.0, _HALF, 0.0),
 }
 """Unit directions (6,) in Mandel notation: tension, compression, equibiaxial tension and shear, alone or together.
 
+The first six, the next six and the last six are one of each kind.
 Their volume change is bounded as that of all paths. At constant volume equibiaxial tension is compression along the
 third axis, so that only 15 of them differ then.
 """
 
 
-def canonical(increments: int, number: int) -> Array:
-    """Canonical direction `number`, first monotonic, and from number 18 on with unloading to zero; (T+1, 6)."""
+def canonical(increments: int, number: int, turns: Sequence[float]) -> Array:
+    """Canonical direction `number` with the level going straight from turn to turn; (T+1, 6).
+
+    Raises ValueError for a direction that there is not.
+    """
     directions = list(CANONICAL_DIRECTIONS.values())
-    if number >= 2 * len(directions):
-        raise ValueError(
-            f"There are {2 * len(directions)} canonical paths, {len(directions)} directions without and with "
-            "unloading: ask for no more, or for another family."
-        )
-    turns = [0.0, 1.0] if number < len(directions) else [0.0, 1.0, 0.0]
-    return levels_between(turns, increments)[:, None] * np.array(directions[number % len(directions)])
+    if number >= len(directions):
+        raise ValueError(f"There are {len(directions)} canonical paths: ask for no more, or for another family.")
+    return levels_between(turns, increments)[:, None] * np.array(directions[number])
 
 
 def proportional_unloading(increments: int, rng: np.random.Generator) -> Array:
@@ -119,15 +122,15 @@ def levels_between(turns: Sequence[float], increments: int) -> Array:
 def gaussian_process(increments: int, components: int, rng: np.random.Generator, length: float = 0.2) -> Array:
     """Samples (T+1, components) of a squared-exponential process on [0, 1], conditioned to be zero at time 0.
 
-    `length` is the correlation length as a fraction of the path.
+    `length` is the correlation length as a fraction of the path. The process is a sum of random waves (Rahimi and
+    Recht, 2007), and is conditioned by Matheron's rule: unlike roots of its nearly singular covariance matrix, these
+    are the same on all processors but for the last digits.
     """
-    time = np.linspace(0.0, 1.0, increments + 1)
-    kernel = np.exp(-0.5 * ((time[:, None] - time[None, :]) / length) ** 2)
-    conditioned = kernel - np.outer(kernel[:, 0], kernel[0])
-    values, vectors = np.linalg.eigh(conditioned)
-    root = vectors * np.sqrt(np.clip(values, 0.0, None))
-    sample: Array = root @ rng.standard_normal((increments + 1, components))
-    return sample - sample[0]
+    time = np.linspace(0.0, 1.0, increments + 1)[:, None]
+    waves = time * rng.standard_normal(WAVES) / length
+    basis = np.concatenate([np.cos(waves), np.sin(waves)], axis=1) / WAVES**0.5
+    free: Array = basis @ rng.standard_normal((2 * WAVES, components))
+    return free - np.exp(-0.5 * (time / length) ** 2) * free[0]
 
 
 @dataclass(frozen=True)
@@ -156,9 +159,9 @@ FAMILIES: dict[str, Family] = {
         lambda increments, _, rng: nonproportional(increments, rng),
     ),
     "canonical": Family(
-        "18 directions (tension, compression, shear, ...); monotonic, then again with unloading",
-        lambda increments, number, _: canonical(increments, number),
-        2 * len(CANONICAL_DIRECTIONS),
+        "18 directions (tension, compression, shear, ...); monotonic",
+        lambda increments, number, _: canonical(increments, number, [0.0, 1.0]),
+        len(CANONICAL_DIRECTIONS),
     ),
     "cyclic": Family(
         "one random direction; 3 to 5 reversed cycles of growing size",
@@ -171,6 +174,11 @@ FAMILIES: dict[str, Family] = {
     "random_walk": Family(
         "steps of equal length, whose direction wanders through all six components",
         lambda increments, _, rng: random_walk(increments, rng),
+    ),
+    "canonical_unloading": Family(
+        "the same 18 directions, in the same order; loading, unloading to zero",
+        lambda increments, number, _: canonical(increments, number, [0.0, 1.0, 0.0]),
+        len(CANONICAL_DIRECTIONS),
     ),
 }
 """The families by name. Random numbers depend on the position here: append new ones at the end."""

@@ -14,6 +14,9 @@ from torch import Tensor
 from prnn_md.data.path_families import CANONICAL_DIRECTIONS, FAMILIES, Array
 from prnn_md.mechanics import from_mandel, least_stretch, to_mandel, volumetric_projector
 
+DECIMALS = 9
+"""To which strains are rounded: labels are found again by the bits of the strains that they answer."""
+
 
 @dataclass(frozen=True)
 class PathOptions:
@@ -68,19 +71,20 @@ def sample_paths(
 
 def path_name(family: str, number: int) -> str:
     """A name for path `number` of a family, which tells the direction of a canonical path."""
-    if family != "canonical":
+    if not family.startswith("canonical"):
         return f"{family}_{number}"
-    directions = list(CANONICAL_DIRECTIONS)
-    return directions[number % len(directions)] + "_unloading" * (number >= len(directions))
+    return list(CANONICAL_DIRECTIONS)[number] + family.removeprefix("canonical")
 
 
 def _strain_path(family: str, number: int, seed: int, options: PathOptions) -> Tensor:
-    """Strains (T+1, 6) of one path."""
+    """Strains (T+1, 6) of one path, rounded so that they are the same bits on all processors."""
     rng = np.random.default_rng([seed, list(FAMILIES).index(family), number])
     shape = FAMILIES[family].shape(options.increments, number, rng)
     if options.isochoric:
-        return isochoric_path(torch.from_numpy(shape), options.amplitude)
-    return torch.from_numpy(scale_to_amplitude(shape, options.amplitude, options.max_trace))
+        path = isochoric_path(torch.from_numpy(shape), options.amplitude)
+    else:
+        path = torch.from_numpy(scale_to_amplitude(shape, options.amplitude, options.max_trace))
+    return path.round(decimals=DECIMALS) + 0.0
 
 
 def _times(path: Tensor, number: int, options: PathOptions) -> Tensor:

@@ -1,5 +1,6 @@
 """What must hold for every dataset, with an error that names the place where it does not."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -80,11 +81,12 @@ class Twins:
     def __init__(self) -> None:
         self._seen: dict[bytes, tuple[int, str]] = {}
 
-    def add(self, data: "StressStrainData", first: int = 0) -> None:
-        """DatasetError for a path, numbered from `first`, that was there before."""
-        paths = torch.cat([data.strain.flatten(1), data.times], 1).mul(1e9).round() + 0.0
-        for index, (row, split) in enumerate(zip(paths, data.split, strict=True), start=first):
-            before, other = self._seen.setdefault(row.numpy().tobytes(), (index, split))
+    def add(self, strain: Tensor, times: Tensor, splits: Sequence[str], first: int = 0) -> None:
+        """DatasetError for one of the paths (paths, T+1, 6), numbered from `first`, that was there before."""
+        paths = torch.cat([strain.flatten(1), times], 1).mul(1e9).round() + 0.0
+        for index, (row, split) in enumerate(zip(paths, splits, strict=True), start=first):
+            digest = hashlib.blake2b(row.numpy().tobytes(), digest_size=16).digest()
+            before, other = self._seen.setdefault(digest, (index, split))
             if before == index:
                 continue
             if other == split:

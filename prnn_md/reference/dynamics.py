@@ -1,7 +1,7 @@
 """How LAMMPS follows a strain path: at rest after every increment, or at a temperature and a strain rate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -9,12 +9,23 @@ from torch import Tensor
 
 from prnn_md.md.bonded_energy import FENEBonds
 from prnn_md.md.force_field import ForceField
-from prnn_md.mechanics import biot_from_cauchy, from_mandel, stretch_of, to_mandel, upper_triangular_box
+from prnn_md.md.langevin import REAL, REDUCED
+from prnn_md.mechanics import LJ, Units, biot_from_cauchy, from_mandel, stretch_of, to_mandel, upper_triangular_box
 from prnn_md.reference.lammps import LammpsError
 from prnn_md.reference.system import FEMTOSECOND, cauchy_from_pressure, cauchy_stress, deform
 
+VERSION = 1
+"""Of all dynamics: to be raised when one of them gives other stresses for the same numbers."""
+
 RESTARTS = 10
 """Times that a minimiser whose line search gives up is started anew."""
+
+
+def plain_fields(item: Any) -> dict[str, Any]:
+    """The fields of a dataclass by name; 1 and 1.0 are the same in one that holds a floating-point number."""
+    floats = {field.name for field in fields(item) if field.type in (float, float | None)}
+    values = {field.name: getattr(item, field.name) for field in fields(item)}
+    return {name: float(v) if name in floats and v is not None else v for name, v in values.items()}
 
 
 class ReferenceDynamics(Protocol):
@@ -28,6 +39,13 @@ class ReferenceDynamics(Protocol):
     @property
     def about(self) -> Mapping[str, str]:
         """What is to be known of every stress: what moves the particles, and when it stops."""
+
+    @property
+    def physics(self) -> Mapping[str, Any]:
+        """All that stresses depend on but the sample and the path, as plain numbers and strings."""
+
+    def in_units(self, units: Units) -> "ReferenceDynamics":
+        """The same with numbers that are left out as they are usual for a system with these units."""
 
     def amount(self, times: Tensor) -> float:
         """How much work a path with these times (T+1,) is, in any unit."""
@@ -58,18 +76,20 @@ class Athermal:
     def about(self) -> Mapping[str, str]:
         return {"minimiser": "LAMMPS cg", "stop": f"largest force at most {self.force_tolerance:g}"}
 
+    @property
+    def physics(self) -> Mapping[str, Any]:
+        return _physics(self)
+
+    def in_units(self, units: Units) -> "Athermal":
+        return self
+
     def amount(self, times: Tensor) -> float:
         return float(len(times))
 
     def begin(self, lammps: Any, force_field: ForceField, seed: int) -> None:
         lammps.commands_list(["compute stress all pressure NULL virial", "thermo_style custom step pe c_stress[1]"])
         lammps.commands_list(["thermo 0", "min_style cg", "min_modify norm max dmax 0.1"])
-        bonds = dict(force_field.terms.items()).get("bonds")
-        if isinstance(bonds, FENEBonds):
-            lammps.commands_list(
-                ["compute bond all bond/local dist", "compute longest all reduce max c_bond inputs local"]
-            )
-            lammps.command(f"variable extent equal {float(bonds.extent.min()):.17g}")
+        _watch_bonds(lammps, force_field)
 
     def rest(self, lammps: Any, reference_box: Tensor) -> Tensor:
         zero = reference_box.new_zeros(6)
@@ -96,13 +116,14 @@ class Thermal:
 
     Steps of at most `timestep`, with `friction` (1/time); times in tau or fs, temperatures in epsilon/k_B or K. The
     stress of an increment, with its kinetic part, is the mean over the last part `window` of its steps, that at rest
-    the mean over the second half of the time `equilibration`.
+    the mean over the second half of the time `equilibration`, at the volume of the sample without temperature. Numbers
+    that are left out are `REDUCED` or `REAL` by the units of the system.
     """
 
-    temperature: float
-    timestep: float
-    friction: float
-    equilibration: float
+    temperature: float | None = None
+    timestep: float | None = None
+    friction: float | None = None
+    equilibration: float | None = None
     window: float = 0.5
 
     rate_dependent: ClassVar[bool] = True
@@ -111,57 +132,97 @@ class Thermal:
     def about(self) -> Mapping[str, str]:
         return {"integrator": "LAMMPS nve with langevin", "stop": f"mean over the last {self.window:g} of an increment"}
 
+    @property
+    def physics(self) -> Mapping[str, Any]:
+        return _physics(self)
+
+    def in_units(self, units: Units) -> "Thermal":
+        usual = REDUCED if units is LJ else REAL
+        missing = {name: value for name, value in usual.items() if getattr(self, name) is None}
+        return replace(self, **missing)
+
     def amount(self, times: Tensor) -> float:
-        return self.equilibration + float(times[-1])
+        return self._number("equilibration") + float(times[-1])
+
+    def _number(self, name: str) -> float:
+        """A number that `in_units` has filled in where it was left out."""
+        value = getattr(self, name)
+        if value is None:
+            raise LammpsError(f"{name} of Thermal is missing: give it, or take the usual one by in_units(system.units)")
+        return float(value)
 
     def begin(self, lammps: Any, force_field: ForceField, seed: int) -> None:
         unit = FEMTOSECOND[lammps.extract_global("units")]
+        temperature, damping = self._number("temperature"), unit / self._number("friction")
         lammps.commands_list(
             [
-                f"timestep {self.timestep * unit:.17g}",
-                f"velocity all create {self.temperature} {seed} mom no rot no dist gaussian",
-                "compute_modify thermo_temp extra/dof 0",  # the bath moves the centre of mass too
+                f"timestep {self._number('timestep') * unit:.17g}",
+                f"velocity all create {temperature} {seed} mom no rot no dist gaussian",
                 "compute stress all pressure thermo_temp",
                 "thermo 0",
                 "fix move all nve",
-                f"fix bath all langevin {self.temperature} {self.temperature} {unit / self.friction:.17g} {seed}",
+                f"fix bath all langevin {temperature} {temperature} {damping:.17g} {seed}",
             ]
         )
+        _watch_bonds(lammps, force_field)
 
     def rest(self, lammps: Any, reference_box: Tensor) -> Tensor:
-        steps = max(2, round(self.equilibration / self.timestep))
+        steps = max(2, round(self._number("equilibration") / self._number("timestep")))
         frame, _ = upper_triangular_box(reference_box)
+        sampling = _Sampling(steps, steps // 2)
         lammps.command("reset_timestep 0")
-        return _biot(_mean_stress(lammps, steps, steps // 2), frame, reference_box.new_zeros(6))
+        sampling.begin(lammps)
+        lammps.command(f"run {steps}")
+        return _biot(sampling.end(lammps), frame, reference_box.new_zeros(6))
 
     def increment(self, lammps: Any, reference_box: Tensor, before: Tensor, strain: Tensor, dt: float) -> Tensor:
-        steps = int(np.ceil(dt / self.timestep - 1e-6))
+        steps = int(np.ceil(dt / self._number("timestep") - 1e-6))
         if steps < 1:
             raise LammpsError("the strain changes in no time: a path at a strain rate needs times that go on")
         unit = FEMTOSECOND[lammps.extract_global("units")]
-        lammps.command(f"timestep {dt / steps * unit:.17g}")
         _, box = upper_triangular_box(stretch_of(strain) @ reference_box)
         (xx, xy, xz), (_, yy, yz), (_, _, zz) = box.tolist()
-        lammps.command("reset_timestep 0")
+        sampling = _Sampling(steps, max(1, round(self.window * steps)))
+        lammps.commands_list([f"timestep {dt / steps * unit:.17g}", "reset_timestep 0"])
+        sampling.begin(lammps)  # before the deformation, so that a stress has the volume at which its forces act
         lammps.command(
             f"fix strain all deform 1 x final 0 {xx:.17g} y final 0 {yy:.17g} z final 0 {zz:.17g} "
             f"xy final {xy:.17g} xz final {xz:.17g} yz final {yz:.17g} remap x flip no units box"
         )
-        mean = _mean_stress(lammps, steps, max(1, round(self.window * steps)))
+        lammps.command(f"run {steps}")
+        mean = sampling.end(lammps)
         lammps.command("unfix strain")
-        middle = strain + 0.5 * self.window * (before - strain)
+        _check_bonds(lammps)
+        middle = before + (sampling.middle - 1) / steps * (strain - before)
         frame, _ = upper_triangular_box(stretch_of(middle) @ reference_box)
         return _biot(mean, frame, middle)
 
 
-def _mean_stress(lammps: Any, steps: int, window: int) -> Tensor:
-    """Run so many steps; returns the mean Cauchy stress (6,) over the last ones, in the frame of the box."""
-    every = 4 if steps % 4 == 0 and window >= 4 else 1
-    lammps.command(f"fix mean all ave/time {every} {window // every} {steps} c_stress[*]")
-    lammps.command(f"run {steps}")
-    mean = cauchy_from_pressure([lammps.extract_fix("mean", 0, 1, i) for i in range(6)], lammps)
-    lammps.command("unfix mean")
-    return mean
+class _Sampling:
+    """The mean stress over the last `window` of so many steps; in long windows of every fourth step."""
+
+    def __init__(self, steps: int, window: int) -> None:
+        self.steps = steps
+        self.every = 4 if window >= 64 and steps % 4 == 0 else 1
+        self.samples = window // self.every
+
+    @property
+    def middle(self) -> float:
+        """The mean number of the steps that are sampled, of which the last is `steps`."""
+        return self.steps - 0.5 * self.every * (self.samples - 1)
+
+    def begin(self, lammps: Any) -> None:
+        lammps.command(f"fix mean all ave/time {self.every} {self.samples} {self.steps} c_stress[*]")
+
+    def end(self, lammps: Any) -> Tensor:
+        """The mean Cauchy stress (6,) in the frame of the box."""
+        mean = cauchy_from_pressure([lammps.extract_fix("mean", 0, 1, i) for i in range(6)], lammps)
+        lammps.command("unfix mean")
+        return mean
+
+
+def _physics(dynamics: "Athermal | Thermal") -> Mapping[str, Any]:
+    return {"dynamics": type(dynamics).__name__, "version": VERSION, **plain_fields(dynamics)}
 
 
 def _biot(cauchy: Tensor, frame: Tensor, strain: Tensor) -> Tensor:
@@ -175,6 +236,14 @@ def largest_force(lammps: Any) -> float:
     """The largest force on any particle, in LAMMPS' unit."""
     forces = np.array(lammps.gather_atoms("f", 1, 3)).reshape(-1, 3)
     return float(np.linalg.norm(forces, axis=1).max())
+
+
+def _watch_bonds(lammps: Any, force_field: ForceField) -> None:
+    """Let `_check_bonds` see the longest of bonds that may break."""
+    bonds = dict(force_field.terms.items()).get("bonds")
+    if isinstance(bonds, FENEBonds):
+        lammps.commands_list(["compute bond all bond/local dist", "compute longest all reduce max c_bond inputs local"])
+        lammps.command(f"variable extent equal {float(bonds.extent.min()):.17g}")
 
 
 def _check_bonds(lammps: Any) -> None:

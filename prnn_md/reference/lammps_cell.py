@@ -28,7 +28,8 @@ class LammpsCell(Cell):
 
     The last batch dimension is the sample: strains are (*batch, count, 6). The Biot stress of the undeformed sample is
     subtracted. Materials in reduced units answer in these, all others in MPa; times are in tau or fs. There are no
-    gradients. Noise follows from `seed`, the sample and the number of the increment, and is the same on all paths.
+    gradients. Noise follows from `seed`, the sample and the number of increments before a call, and is the same on all
+    paths: at a temperature, a path in one call and in several are different ones.
     Raises LammpsError, which names path, sample and increment.
     """
 
@@ -78,7 +79,7 @@ class LammpsCell(Cell):
         found = []
         for number in range(self.count):
             sample, box = self.samples[[number]], self.samples.box[number]
-            with in_lammps(sample, self.force_field) as lammps, _named(f"sample {number} at rest"):
+            with _named(f"sample {number} at rest"), in_lammps(sample, self.force_field) as lammps:
                 self.dynamics.begin(lammps, self.force_field, self._noise(number, 0))
                 stress = self.dynamics.rest(lammps, box)
                 found.append((*_configuration(lammps, sample, box), stress))
@@ -107,14 +108,14 @@ class LammpsCell(Cell):
         box, before, stress = self.samples.box[number], state.strain, state.stress
         start = self.samples[[number]].moved(state.positions[None], (stretch_of(before) @ box)[None])
         stresses = []
-        with in_lammps(start, self.force_field) as lammps:
+        with _named(f"path {path}, sample {number}") as place, in_lammps(start, self.force_field) as lammps:
             self.dynamics.begin(lammps, self.force_field, self._noise(number, 1 + int(state.increments)))
             frame, _ = upper_triangular_box(start.box[0])
             set_velocities(lammps, state.velocities @ frame)
             for increment, (strain, dt) in enumerate(zip(strains, lengths.tolist(), strict=True)):
+                place.increment = increment
                 if dt > 0.0 or not torch.equal(strain, before):  # no time and no strain, no news
-                    with _named(f"path {path}, sample {number}, increment {increment}"):
-                        stress = self.dynamics.increment(lammps, box, before, strain, dt) - self._rest.stress[number]
+                    stress = self.dynamics.increment(lammps, box, before, strain, dt) - self._rest.stress[number]
                 before = strain
                 stresses.append(stress)
             return torch.stack(stresses), *_configuration(lammps, start, stretch_of(before) @ box)
@@ -138,10 +139,12 @@ class _named:
 
     def __init__(self, place: str) -> None:
         self.place = place
+        self.increment: int | None = None
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> "_named":
+        return self
 
     def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
         if isinstance(error, Exception):
-            raise LammpsError(f"{self.place}: {error}.") from error
+            where = self.place if self.increment is None else f"{self.place}, increment {self.increment}"
+            raise LammpsError(f"{where}: {error}.") from error

@@ -1,7 +1,7 @@
 """The materials of the reference simulations: what a sample is made of, and how LAMMPS makes it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -15,16 +15,23 @@ from prnn_md.md.polyethylene import polyethylene_force_field, random_chains
 from prnn_md.md.polymer import polymer_force_field, random_walk_chains
 from prnn_md.md.quench import QuenchProtocol, relax_stress
 from prnn_md.md.sample import Samples
+from prnn_md.mechanics import EV_ANGSTROM, KCAL_ANGSTROM, LJ, Units
+from prnn_md.reference.dynamics import plain_fields
 from prnn_md.reference.samples import quench_crystal_in_lammps, quench_in_lammps
 
 VERSION = 1
-"""Of all protocols: to be raised when one of them makes other samples of the same numbers."""
+"""Of all systems: to be raised when one of them makes other samples of the same numbers."""
 
 
 class ReferenceSystem(Protocol):
     """A material: makes samples, and knows their force field. Its fields are numbers that samples depend on."""
 
     force_field_file: ClassVar[Path]
+    units: ClassVar[Units]
+
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        """All other numbers that its samples depend on."""
 
     def build(self, seed: int) -> Samples:
         """One sample at rest, free of stress; `seed` (1 to 899 million) fixes all that is random."""
@@ -35,11 +42,11 @@ class ReferenceSystem(Protocol):
 
 def physics(system: ReferenceSystem) -> Mapping[str, Any]:
     """All that the samples of a system depend on but their seeds, as plain numbers and strings."""
-    numbers = asdict(system)  # type: ignore[call-overload]
     return {
         "system": type(system).__name__,
         "version": VERSION,
-        **numbers,
+        **plain_fields(system),
+        "protocol": dict(system.protocol),
         "force_field": system.force_field_file.read_text(),
     }
 
@@ -55,17 +62,20 @@ class PolymerGlass:
     quench_time: float = 1000.0
     timestep: float = 0.005
 
+    units: ClassVar[Units] = LJ
     force_field_file: ClassVar[Path] = polymer.FORCE_FIELD
 
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        return plain_fields(self._quench)
+
+    @property
+    def _quench(self) -> QuenchProtocol:
+        return _timed(QuenchProtocol(beads_per_chain=self.chain_length), self)
+
     def build(self, seed: int) -> Samples:
-        protocol = QuenchProtocol(
-            beads_per_chain=self.chain_length,
-            melt_time=self.melt_time,
-            quench_time=self.quench_time,
-            timestep=self.timestep,
-        )
-        start = random_walk_chains(self.beads, protocol, np.random.default_rng(seed))
-        return quench_in_lammps(start, self.force_field(start), protocol, seed)
+        start = random_walk_chains(self.beads, self._quench, np.random.default_rng(seed))
+        return quench_in_lammps(start, self.force_field(start), self._quench, seed)
 
     def force_field(self, samples: Samples) -> ForceField:
         return polymer_force_field(samples, self.bending_stiffness)
@@ -80,12 +90,20 @@ class KobAndersenGlass:
     quench_time: float = 400.0
     timestep: float = 0.005
 
+    units: ClassVar[Units] = LJ
     force_field_file: ClassVar[Path] = glass.FORCE_FIELD
 
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        return plain_fields(self._quench)
+
+    @property
+    def _quench(self) -> QuenchProtocol:
+        return _timed(glass.PROTOCOL, self)
+
     def build(self, seed: int) -> Samples:
-        protocol = _protocol(glass.PROTOCOL, self)
-        start = random_mixture(self.particles, protocol.density, np.random.default_rng(seed))
-        return quench_in_lammps(start, self.force_field(start), protocol, seed)
+        start = random_mixture(self.particles, self._quench.density, np.random.default_rng(seed))
+        return quench_in_lammps(start, self.force_field(start), self._quench, seed)
 
     def force_field(self, samples: Samples) -> ForceField:
         return glass_force_field(samples)
@@ -101,12 +119,20 @@ class Polyethylene:
     quench_time: float = 100_000.0
     timestep: float = 2.0
 
+    units: ClassVar[Units] = KCAL_ANGSTROM
     force_field_file: ClassVar[Path] = polyethylene.FORCE_FIELD
 
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        return plain_fields(self._quench)
+
+    @property
+    def _quench(self) -> QuenchProtocol:
+        return _timed(polyethylene.PROTOCOL, self)
+
     def build(self, seed: int) -> Samples:
-        protocol = _protocol(polyethylene.PROTOCOL, self)
-        start = random_chains(self.chains, self.chain_length, protocol.density, np.random.default_rng(seed))
-        return quench_in_lammps(start, self.force_field(start), protocol, seed)
+        start = random_chains(self.chains, self.chain_length, self._quench.density, np.random.default_rng(seed))
+        return quench_in_lammps(start, self.force_field(start), self._quench, seed)
 
     def force_field(self, samples: Samples) -> ForceField:
         return polyethylene_force_field(samples)
@@ -118,7 +144,12 @@ class ArgonCrystal:
 
     repeats: int = 6
 
+    units: ClassVar[Units] = KCAL_ANGSTROM
     force_field_file: ClassVar[Path] = crystals.FORCE_FIELDS / "argon.yaml"
+
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        return {"lattice": crystals.ARGON_LATTICE}
 
     def build(self, seed: int) -> Samples:
         start = crystal(crystals.FCC, crystals.ARGON_LATTICE, self.repeats)
@@ -135,7 +166,12 @@ class Silicon:
     structure: Literal["crystal", "amorphous"] = "amorphous"
     repeats: int = 5
 
+    units: ClassVar[Units] = EV_ANGSTROM
     force_field_file: ClassVar[Path] = crystals.FORCE_FIELDS / "silicon.yaml"
+
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        return {"lattice": crystals.SILICON_LATTICE, "temperatures": crystals.QUENCH, "stage": list(crystals.STAGE)}
 
     def build(self, seed: int) -> Samples:
         start = crystal(crystals.DIAMOND, crystals.SILICON_LATTICE, self.repeats)
@@ -147,6 +183,6 @@ class Silicon:
         return silicon_force_field(samples)
 
 
-def _protocol(standard: QuenchProtocol, system: KobAndersenGlass | Polyethylene) -> QuenchProtocol:
+def _timed(standard: QuenchProtocol, system: PolymerGlass | KobAndersenGlass | Polyethylene) -> QuenchProtocol:
     """The standard protocol with the times of a system."""
     return replace(standard, melt_time=system.melt_time, quench_time=system.quench_time, timestep=system.timestep)

@@ -50,6 +50,11 @@ def labels(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.glob("labels/files/*/*")}
 
 
+@pytest.fixture
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
     folder = tmp_path_factory.mktemp("generated")
@@ -82,13 +87,13 @@ def data(made: Interrupted) -> StressStrainData:
 def test_an_estimate_says_what_is_left_to_do(made: Interrupted) -> None:
     lines = dict(line.split("  ", 1) for line in made.estimate.splitlines())
     assert lines["paths"].strip() == "10 of 2 increments"
-    assert lines["labels"].strip() == "24, 20 to be computed"
+    assert lines["labels"].strip() == "24, 18 to be computed"
     assert "core-hours" in lines["to be done"]
     assert "MB in" in lines["disk"]
 
 
 def test_a_repetition_makes_only_what_is_lost(made: Interrupted) -> None:
-    assert len(made.first) == 24 + 3
+    assert len(made.first) == 24 + 3 + 2
     kept = {name for name in made.first if made.first[name][0] == made.second[name][0]}
     assert len(made.lost) == 2
     assert kept == made.first.keys() - set(made.lost)
@@ -105,19 +110,40 @@ def test_every_family_is_in_every_split(data: StressStrainData) -> None:
     assert data.replica_count.tolist() == [2, 2, 3, 3, 2] * 2
 
 
-def test_more_training_paths_leave_all_others_as_they_are(data: StressStrainData) -> None:
-    recipe = generate_config(WORDS)["dataset"]
-    recipe["paths"]["train"] += 1
-    more, _, _, split = strain_paths(recipe)
-    rows = [number for number, use in enumerate(split) if use in ("test", "valid")]
-    before = [number for number, use in enumerate(data.split) if use in ("test", "valid")]
-    assert torch.equal(more[rows], data.strain[before])
+def labels_of(*changes: str) -> set[str]:
+    return {query.id for query in Generation(generate_config([*WORDS, *changes])).all_queries}
+
+
+def test_more_paths_replicas_or_families_ask_for_no_label_again(in_tmp: None) -> None:
+    before = labels_of()
+    assert len(before) == 24
+    assert before < labels_of("dataset.paths={train: 3, pool: 2, valid: 1, test: 1}")
+    assert before < labels_of("dataset.families=[constant_rate,canonical,proportional_unloading]")
+    more = labels_of("dataset.replicas={train: 4, pool: 2, valid: 2, test: 3}")
+    assert len(before - more) <= 8, "paths with few of the samples may take others"
+    assert labels_of("reference.system.melt_time=1.0", "dataset.max_trace=1e-2") == before
+
+
+def test_test_paths_are_followed_by_samples_of_their_own(data: StressStrainData, made: Interrupted) -> None:
+    generation = Generation(generate_config(words(made.file.parent / "again")))
+    parents = {
+        kind: {
+            query.parent
+            for queries, use in zip(generation.queries, generation.split, strict=True)
+            for query in queries
+            if (use == "test") == (kind == "test")
+        }
+        for kind in ("test", "train")
+    }
+    assert len(parents["test"]) == 2
+    assert len(parents["train"]) == 3
+    assert not parents["test"] & parents["train"]
 
 
 def test_a_family_gives_no_more_paths_than_it_has() -> None:
     recipe = generate_config([*WORDS, "dataset.paths.pool=60"])["dataset"]
     _, _, family, _ = strain_paths(recipe)
-    assert family.count("canonical") == 36
+    assert family.count("canonical") == 18
     assert family.count("proportional_unloading") == 64
 
 
@@ -142,9 +168,9 @@ def test_stresses_are_means_and_standard_errors_of_the_replicas(data: StressStra
 def test_the_provenance_says_how_it_was_made(data: StressStrainData) -> None:
     config = data.provenance["config"]
     assert (config["dataset"]["seed"], config["reference"]["system"]["beads"]) == (7, 60)
-    assert data.provenance["physics"]["force_field"] == FORCE_FIELD.read_text()
+    assert data.provenance["physics"]["system"]["force_field"] == FORCE_FIELD.read_text()
     assert data.provenance["versions"]["lammps"]
-    assert len(data.provenance["samples"]) == 3
+    assert len(data.provenance["samples"]) == 5
     assert data.units == "epsilon/sigma^3"
 
 
@@ -188,7 +214,8 @@ def test_wrong_words_are_named(wrong: str, message: str, tmp_path: Path, capsys:
         ("dataset.families=[spiral]", "there is no family 'spiral': choose from proportional_unloading"),
         ("dataset.rates=[0.1]", r"Athermal knows no time: leave out dataset.rates"),
         ("reference=polymer_rate", r"Thermal needs strain rates, such as dataset.rates=\[0.001,0.01\]"),
-        ("dataset.samples=2", "dataset.samples=2: that is less than the 3 replicas of train"),
+        ("dataset.families=[]", "name at least one of proportional_unloading"),
+        ("dataset.families=[canonical,canonical]", "paths 0 and 5 are the same. Leave out a family"),
     ],
 )
 def test_what_cannot_be_made_is_said_before_anything_is_computed(wrong: str, message: str, tmp_path: Path) -> None:

@@ -35,30 +35,30 @@ def test_all_families_are_drawn_and_described(capsys: pytest.CaptureFixture[str]
 
 
 def test_options_reach_the_paths_and_the_file_holds_them(capsys: pytest.CaptureFixture[str]) -> None:
-    words = "paths canonical cyclic --count 20 --increments 30 --amplitude 0.05 --seed 9 --isochoric --rates 2 0.5"
+    words = "paths canonical cyclic --count 18 --increments 30 --amplitude 0.05 --seed 9 --isochoric --rates 2 0.5"
     assert main([*words.split(), "--output", "some.png", "--csv", "some.csv"]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[2:] == ["some.png", "some.csv"]
-    assert "20 paths, |E| up to 0.0500" in shown[0]
-    assert "duration 0.025 to 0.2" in shown[0]
+    assert "18 paths, |E| up to 0.0500" in shown[0]
+    assert "duration 0.025 to 0.1" in shown[0]
     written = read_strain_paths("some.csv")
     options = PathOptions(30, 0.05, isochoric=True, rates=(2.0, 0.5))
     assert [path.name for path in written] == [
-        path_name(name, i) for name in ("canonical", "cyclic") for i in range(20)
+        path_name(name, i) for name in ("canonical", "cyclic") for i in range(18)
     ]
-    for start, family in ((0, "canonical"), (20, "cyclic")):
-        strain, times = sample_paths(family, 20, 9, options)
-        for path, expected, time in zip(written[start : start + 20], strain, times, strict=True):
+    for start, family in ((0, "canonical"), (18, "cyclic")):
+        strain, times = sample_paths(family, 18, 9, options)
+        for path, expected, time in zip(written[start : start + 18], strain, times, strict=True):
             torch.testing.assert_close(path.strain, expected, rtol=0, atol=1e-16)
             assert torch.equal(path.times, time)
-            assert (torch.linalg.det(stretch_of(path.strain)) - 1).abs().max() < 1e-13
+            assert (torch.linalg.det(stretch_of(path.strain)) - 1).abs().max() < 1e-8
 
 
 def test_predict_takes_the_file(finished_run: Path) -> None:
     assert main(["paths", "canonical", "cyclic", "--count", "2", "--increments", "24", "--csv", "own.csv"]) == 0
     assert main(["predict", f"run={finished_run}", "strain=own.csv"]) == 0
     names = [line.split(",")[0] for line in Path("own_stress.csv").read_text().splitlines()]
-    assert list(dict.fromkeys(names)) == ["path", "tension_xx", "tension_yy", "cyclic_0", "cyclic_1"]
+    assert list(dict.fromkeys(names)) == ["path", "tension_xx", "compression_yy", "cyclic_0", "cyclic_1"]
 
 
 def test_less_volume_change_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +95,7 @@ def test_a_single_path_is_drawn_once() -> None:
     ("words", "message"),
     [
         (["circular"], "Unknown path family 'circular': choose from"),
-        (["canonical", "--count", "40"], "There are 36 canonical paths"),
+        (["canonical", "--count", "40"], "There are 18 canonical paths"),
         (["cyclic", "--increments", "8"], "take 24 or more"),
         (["cyclic", "--rates", "0"], "rates, in strain per unit of time, must be positive, got 0.0"),
         (["canonical", "--amplitude", "1.5"], "Choose an amplitude below 1.5"),

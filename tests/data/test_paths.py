@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from prnn_md.data.dataset import read_dataset
 from prnn_md.data.path_families import (
     CANONICAL_DIRECTIONS,
     FAMILIES,
@@ -19,8 +18,17 @@ from prnn_md.data.paths import PathOptions, isochoric_path, path_name, sample_pa
 from prnn_md.mechanics import from_mandel, stretch_of, to_mandel, trace
 
 INCREMENTS = 60
-IN_ONE_DIRECTION = ("proportional_unloading", "proportional_random", "canonical", "cyclic", "constant_rate")
-RANDOM = tuple(family for family in FAMILIES if family != "canonical")
+IN_ONE_DIRECTION = (
+    "proportional_unloading",
+    "proportional_random",
+    "canonical",
+    "canonical_unloading",
+    "cyclic",
+    "constant_rate",
+)
+CANONICAL = ("canonical", "canonical_unloading")
+RANDOM = tuple(family for family in FAMILIES if family not in CANONICAL)
+ROUNDED = 2e-9
 
 
 def strains(family: str, count: int, seed: int = 4, first: int = 0, **options: Any) -> Tensor:
@@ -30,22 +38,22 @@ def strains(family: str, count: int, seed: int = 4, first: int = 0, **options: A
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("amplitude", "max_trace"), [(0.12, 0.06), (0.05, 0.01), (0.05, 0.0)])
 def test_amplitude_and_volume_change_and_start(family: str, amplitude: float, max_trace: float) -> None:
-    paths = strains(family, 30, amplitude=amplitude, max_trace=max_trace)
-    assert paths.shape == (30, INCREMENTS + 1, 6)
+    paths = strains(family, 18, amplitude=amplitude, max_trace=max_trace)
+    assert paths.shape == (18, INCREMENTS + 1, 6)
     assert paths.dtype == torch.float64
-    assert paths.norm(dim=-1).amax(-1).tolist() == pytest.approx([amplitude] * 30, rel=1e-12)
+    assert paths.norm(dim=-1).amax(-1).tolist() == pytest.approx([amplitude] * 18, abs=ROUNDED)
     largest = trace(paths).abs().amax(-1)
-    assert (largest <= max_trace + 1e-12).all()
-    assert (largest >= 0.99 * max_trace).any(), "some direction would change its volume by more"
+    assert (largest <= max_trace + ROUNDED).all()
+    assert (largest >= 0.99 * max_trace - ROUNDED).any(), "some direction would change its volume by more"
     assert not paths[:, 0].any()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("amplitude", [1e-6, 0.12, 0.7])
 def test_isochoric_paths_keep_the_volume_at_every_point(family: str, amplitude: float) -> None:
-    paths = strains(family, 20, amplitude=amplitude, isochoric=True)
-    assert (torch.linalg.det(stretch_of(paths)) - 1).abs().max() < 1e-13
-    assert paths.norm(dim=-1).amax(-1).tolist() == pytest.approx([amplitude] * 20, rel=1e-12)
+    paths = strains(family, 18, amplitude=amplitude, isochoric=True)
+    assert (torch.linalg.det(stretch_of(paths)) - 1).abs().max() < 5 * ROUNDED
+    assert paths.norm(dim=-1).amax(-1).tolist() == pytest.approx([amplitude] * 18, abs=ROUNDED)
     assert not paths[:, 0].any()
 
 
@@ -62,8 +70,8 @@ def test_an_isochoric_path_follows_the_deviator_of_its_shape() -> None:
 def test_isochoric_tension_is_that_of_an_incompressible_bar() -> None:
     last = strains("canonical", 1, isochoric=True)[0, -1]
     stretch = 1 + last[0]
-    assert last[1].item() == pytest.approx(float(stretch) ** -0.5 - 1, abs=1e-15)
-    assert last[2].item() == pytest.approx(float(stretch) ** -0.5 - 1, abs=1e-15)
+    assert last[1].item() == pytest.approx(float(stretch) ** -0.5 - 1, abs=ROUNDED)
+    assert last[2].item() == pytest.approx(float(stretch) ** -0.5 - 1, abs=ROUNDED)
     assert not last[3:].any()
 
 
@@ -107,18 +115,6 @@ def test_families_of_one_seed_take_different_directions() -> None:
         assert alike.max() < 0.999
 
 
-@pytest.mark.parametrize("family", ["proportional_unloading", "proportional_random", "nonproportional"])
-def test_families_with_data_draw_what_they_drew(family: str) -> None:
-    data = read_dataset("polymer")
-    recipe = data.provenance["recipe"]
-    options = PathOptions(recipe["increments"], recipe["amplitude"], recipe["max_trace"])
-    drawn, _ = sample_paths(family, recipe["test"] + recipe["valid"] + recipe["train"], recipe["seed"], options)
-    # other processors find other eigenvectors of the smallest eigenvalues of a Gaussian process
-    tolerance = 0.0 if family == "proportional_unloading" else 1e-7
-    stored = data.strain[[name == family for name in data.family]]
-    torch.testing.assert_close(drawn, stored, rtol=0, atol=tolerance)
-
-
 @pytest.mark.parametrize(
     ("family", "point", "expected"),
     [
@@ -127,16 +123,16 @@ def test_families_with_data_draw_what_they_drew(family: str) -> None:
         ("random_walk", 60, [0.0485146488706, -0.0430286337684, -0.0654860151022, 0.0122287853732, -0.0219962056925]),
     ],
 )
-def test_later_families_draw_what_they_drew(family: str, point: int, expected: list[float]) -> None:
+def test_families_draw_what_they_drew(family: str, point: int, expected: list[float]) -> None:
     """The same seed makes data again, so that the places of the families and their random numbers stay."""
     (path,) = strains(family, 1, 3, first=5, increments=200 if family == "cyclic" else 60)
-    assert path[point, :5].tolist() == pytest.approx(expected, abs=1e-12)
+    assert path[point, :5].tolist() == pytest.approx(expected, abs=ROUNDED)
 
 
 @pytest.mark.parametrize("family", IN_ONE_DIRECTION)
 def test_paths_in_one_direction_stay_on_one_line(family: str) -> None:
     spread = torch.linalg.svdvals(strains(family, 10))
-    assert (spread[:, 1] < 1e-12 * spread[:, 0]).all()
+    assert (spread[:, 1] < 1e-6 * spread[:, 0]).all()
 
 
 @pytest.mark.parametrize("family", ["nonproportional", "random_walk"])
@@ -157,8 +153,8 @@ def test_unloading_paths_load_unload_and_load_to_their_largest_strain_in_equal_s
         assert 0.45 * 0.12 < peak <= 0.12
         assert valley < 0.6 * peak
         steps = level.diff().abs()
-        assert (steps <= steps.median() * (1 + 1e-9)).all()
-        assert (steps < steps.median() * (1 - 1e-9)).sum() <= 2, "only steps that hold a turn are shorter"
+        assert (steps <= steps.median() * (1 + 1e-5)).all()
+        assert (steps < steps.median() * (1 - 1e-5)).sum() <= 2, "only steps that hold a turn are shorter"
 
 
 def test_some_unloading_paths_go_past_zero() -> None:
@@ -187,22 +183,33 @@ def test_canonical_directions_are_18_unit_vectors_of_their_names() -> None:
         torch.testing.assert_close(torch.tensor(direction, dtype=torch.float64), expected / expected.norm())
 
 
-def test_canonical_paths_go_straight_to_the_amplitude_and_later_ones_back() -> None:
-    paths = strains("canonical", 36, max_trace=0.2)
+def test_canonical_paths_go_straight_to_the_amplitude_and_perhaps_back() -> None:
     directions = torch.tensor(list(CANONICAL_DIRECTIONS.values()), dtype=torch.float64)
     level = torch.linspace(0, 0.12, 61, dtype=torch.float64)
-    torch.testing.assert_close(paths[:18], level[:, None] * directions[:, None])
     there_and_back = torch.cat([level[::2], level[:-1:2].flip(0)])
-    torch.testing.assert_close(paths[18:], there_and_back[:, None] * directions[:, None])
+    for family, expected in (("canonical", level), ("canonical_unloading", there_and_back)):
+        paths = strains(family, 18, max_trace=0.2)
+        torch.testing.assert_close(paths, expected[:, None] * directions[:, None], rtol=0, atol=ROUNDED)
 
 
 def test_canonical_paths_have_no_chance_in_them() -> None:
-    assert torch.equal(strains("canonical", 36, 1), strains("canonical", 36, 2))
+    for family in CANONICAL:
+        assert torch.equal(strains(family, 18, 1), strains(family, 18, 2))
 
 
-def test_there_are_no_more_than_36_canonical_paths() -> None:
-    with pytest.raises(ValueError, match="There are 36 canonical paths"):
-        strains("canonical", 37)
+def test_any_six_canonical_directions_from_the_first_are_of_all_kinds() -> None:
+    kinds = ["_".join(name.split("_")[::2]) for name in CANONICAL_DIRECTIONS]
+    assert all(len(set(kinds[first : first + 6])) == 6 for first in (0, 6, 12))
+
+
+def test_there_are_no_more_than_18_canonical_paths() -> None:
+    with pytest.raises(ValueError, match="There are 18 canonical paths"):
+        strains("canonical", 19)
+
+
+def test_strains_are_rounded_so_that_they_are_the_same_on_all_processors() -> None:
+    path = strains("nonproportional", 1)
+    assert torch.equal(path, path.round(decimals=9))
 
 
 @pytest.mark.parametrize("increments", [24, 60, 80, 200])
@@ -216,8 +223,8 @@ def test_cycles_are_reversed_and_grow_to_the_amplitude(increments: int) -> None:
         cycles = len(turns) // 2
         seen.add(cycles)
         peaks = torch.arange(1, cycles + 1, dtype=torch.float64) / cycles * 0.12
-        torch.testing.assert_close(level[turns], torch.stack([peaks, -peaks], 1).flatten())
-        assert level[-1].abs() < 1e-12
+        torch.testing.assert_close(level[turns], torch.stack([peaks, -peaks], 1).flatten(), rtol=0, atol=ROUNDED)
+        assert level[-1].abs() < ROUNDED
         steps = level.diff().abs()
         assert steps.max() < 1.6 * steps.min()
     assert seen == {24: {3}, 60: {3}, 80: {3, 4}, 200: {3, 4, 5}}[increments]
@@ -235,14 +242,16 @@ def test_levels_hit_every_turn() -> None:
 
 def test_constant_rate_is_one_straight_line() -> None:
     paths = strains("constant_rate", 10)
-    torch.testing.assert_close(paths, torch.linspace(0, 1, 61, dtype=torch.float64)[:, None] * paths[:, -1:])
+    torch.testing.assert_close(
+        paths, torch.linspace(0, 1, 61, dtype=torch.float64)[:, None] * paths[:, -1:], rtol=0, atol=ROUNDED
+    )
 
 
 def test_a_random_walk_has_equal_steps_whose_direction_persists_for_a_while() -> None:
     walks = strains("random_walk", 200, max_trace=1.0)
     steps = walks.diff(dim=1)
     lengths = steps.norm(dim=-1)
-    assert (lengths / lengths[:, :1] - 1).abs().max() < 1e-9
+    assert (lengths / lengths[:, :1] - 1).abs().max() < 1e-5
     directions = steps / lengths[..., None]
     alike = [(directions[:, :-gap] * directions[:, gap:]).sum(-1).mean().item() for gap in (1, 3, 30)]
     assert alike[0] == pytest.approx(np.exp(-1 / 3), abs=0.1)  # 0.05 of 60 increments
@@ -273,7 +282,9 @@ def test_paths_take_the_rates_in_turn_in_equal_steps_of_time(family: str, isocho
 def test_constant_rate_has_its_rate_at_every_step() -> None:
     strain, times = sample_paths("constant_rate", 2, 1, PathOptions(rates=(2.0, 1e-3)))
     rate = strain.diff(dim=1).norm(dim=-1) / times.diff()
-    torch.testing.assert_close(rate, torch.tensor([[2.0], [1e-3]], dtype=torch.float64).expand(-1, INCREMENTS))
+    torch.testing.assert_close(
+        rate, torch.tensor([[2.0], [1e-3]], dtype=torch.float64).expand(-1, INCREMENTS), rtol=1e-6, atol=0
+    )
 
 
 def test_rates_change_the_times_only() -> None:
@@ -282,7 +293,8 @@ def test_rates_change_the_times_only() -> None:
 
 def test_gaussian_processes_have_the_covariance_conditioned_on_a_zero_start() -> None:
     increments, samples, length = 10, 40_000, 0.3
-    drawn = gaussian_process(increments, samples, np.random.default_rng(0), length)
+    parts = [gaussian_process(increments, 100, np.random.default_rng(seed), length) for seed in range(samples // 100)]
+    drawn = np.concatenate(parts, axis=1)
     assert not drawn[0].any()
     for i, j in ((5, 5), (10, 10), (3, 6)):
         t, s = i / increments, j / increments
@@ -292,11 +304,11 @@ def test_gaussian_processes_have_the_covariance_conditioned_on_a_zero_start() ->
 
 
 def test_names_are_unique_and_tell_canonical_directions() -> None:
-    names = [path_name(family, number) for family in FAMILIES for number in range(36)]
+    names = [path_name(family, number) for family in FAMILIES for number in range(18)]
     assert len(set(names)) == len(names)
     assert path_name("cyclic", 3) == "cyclic_3"
-    assert path_name("canonical", 12) == "tension_xx_shear_xy"
-    assert path_name("canonical", 30) == "tension_xx_shear_xy_unloading"
+    assert path_name("canonical", 10) == "tension_xx_shear_xy"
+    assert path_name("canonical_unloading", 10) == "tension_xx_shear_xy_unloading"
 
 
 def test_an_unknown_family_lists_the_choices() -> None:
@@ -326,6 +338,6 @@ def test_impossible_options_are_refused(option: str, values: list[Any]) -> None:
 
 
 def test_an_amplitude_that_turns_the_material_inside_out_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"Path compression_xx is impossible: I \+ E has principal value .* below 1.5"):
+    with pytest.raises(ValueError, match=r"Path compression_yy is impossible: I \+ E has principal value .* below 1.5"):
         strains("canonical", 18, amplitude=1.5)
     assert strains("canonical", 18, amplitude=1.5, isochoric=True).isfinite().all()

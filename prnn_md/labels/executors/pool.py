@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
+import torch
+
 from prnn_md.labels.executors.executor import WorkersLost
 from prnn_md.labels.query import Labeler
 from prnn_md.labels.work import StorePlace, work
@@ -77,7 +79,8 @@ class PoolExecutor:
 
 
 def _serve(news: Connection, place: StorePlace, labeler: Labeler, run: str, number: int) -> None:
-    """What a worker process does."""
+    """What a worker process does, on one core."""
+    torch.set_num_threads(1)
     news.send(READY)
     try:
         work(place, labeler, run, number)
