@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
 from prnn_md.data.dataset import DatasetFile, StressStrainData, indices_of
+from prnn_md.data.editing import balanced_order
 from prnn_md.data.verification import DatasetError
 
 Batch = dict[str, Tensor]
@@ -178,17 +178,6 @@ class EpochShuffle(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         mixed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)[0])
         yield from torch.randperm(self.count, generator=torch.Generator().manual_seed(mixed)).tolist()
-
-
-def balanced_order(pool: Sequence[int], family: Sequence[str], generator: torch.Generator | None = None) -> list[int]:
-    """The pool's indices, families by name in turns, each family shuffled by the generator if given."""
-    queues = []
-    for name in sorted({family[index] for index in pool}):
-        members = [index for index in pool if family[index] == name]
-        if generator is not None:
-            members = [members[i] for i in torch.randperm(len(members), generator=generator).tolist()]
-        queues.append(members)
-    return [index for index in chain.from_iterable(zip_longest(*queues)) if index is not None]
 
 
 _PER_PATH = ("strain", "stress", "standard_error", "times")

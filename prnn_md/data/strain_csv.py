@@ -3,7 +3,8 @@
 Columns: E_xx, E_yy, E_zz, E_yz, E_xz, E_xy, the tensor components of the Biot strain E = U - I (shear not
 doubled); optionally `path`, a name that groups rows, and `time`, by default evenly from 0 to 1 along each
 path. The first row of each path is the undeformed state, of zero strain. Predictions add T_xx ... T_xy, the
-Biot stress, likewise in tensor components.
+Biot stress, likewise in tensor components, and exported datasets also the `family` and `split` of each path; all of
+these are passed over where strain paths are read.
 """
 
 import csv
@@ -22,6 +23,9 @@ from prnn_md.mechanics import COMPONENTS, least_stretch, mandel_weights
 
 STRAIN_COLUMNS = tuple(f"E_{component}" for component in COMPONENTS)
 STRESS_COLUMNS = tuple(f"T_{component}" for component in COMPONENTS)
+LABEL_COLUMNS = ("family", "split")
+READ = ("time", *STRAIN_COLUMNS)
+"""Columns of numbers that strain paths are read from."""
 
 
 class StrainCsvError(ValueError):
@@ -64,11 +68,19 @@ def read_strain_paths(path: str | Path) -> list[StrainPath]:
 
 def write_strain_paths(path: str | Path, paths: Sequence[StrainPath]) -> None:
     """Write strain paths as tensor components in a CSV file that `read_strain_paths` reads."""
-    _write(path, STRAIN_COLUMNS, paths, [item.strain / mandel_weights(item.strain) for item in paths])
+    _write(path, paths, STRAIN_COLUMNS, [item.strain / mandel_weights(item.strain) for item in paths])
 
 
-def write_stress_paths(path: str | Path, paths: Sequence[StrainPath], stresses: Sequence[Tensor]) -> None:
-    """Write strains and predicted stresses (T+1, 6), Mandel here, as tensor components in a CSV file."""
+def write_stress_paths(
+    path: str | Path,
+    paths: Sequence[StrainPath],
+    stresses: Sequence[Tensor],
+    labels: Sequence[tuple[str, str]] | None = None,
+) -> None:
+    """Write strains and stresses (T+1, 6), Mandel here, as tensor components in a CSV file.
+
+    `labels` are the family and the split of each path, if they are to be there.
+    """
     components = []
     for item, stress in zip(paths, stresses, strict=True):
         if stress.shape != item.strain.shape:
@@ -76,17 +88,24 @@ def write_stress_paths(path: str | Path, paths: Sequence[StrainPath], stresses: 
             raise ValueError(f"Strain and stress of path '{item.name}' have the shapes {shapes}.")
         values = torch.cat([item.strain, stress.detach().to(item.strain)], -1)
         components.append(values / mandel_weights(values).repeat(2))
-    _write(path, STRAIN_COLUMNS + STRESS_COLUMNS, paths, components)
+    _write(path, paths, STRAIN_COLUMNS + STRESS_COLUMNS, components, labels)
 
 
-def _write(path: str | Path, columns: Sequence[str], paths: Sequence[StrainPath], values: Sequence[Tensor]) -> None:
-    """Write a row of values (T+1, columns) per point of every path."""
+def _write(
+    path: str | Path,
+    paths: Sequence[StrainPath],
+    columns: Sequence[str],
+    values: Sequence[Tensor],
+    labels: Sequence[tuple[str, str]] | None = None,
+) -> None:
+    """Write a row of values (T+1, columns) per point of every path, with the labels of the path."""
+    names, texts = (LABEL_COLUMNS, labels) if labels is not None else ((), [()] * len(paths))
     with replaced_when_done(path) as temporary, temporary.open("x", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["path", "time", *columns])
-        for item, rows in zip(paths, values, strict=True):
+        writer.writerow(["path", *names, "time", *columns])
+        for item, text, rows in zip(paths, texts, values, strict=True):
             for time, row in zip(item.times.tolist(), rows.tolist(), strict=True):
-                writer.writerow([item.name, time, *row])
+                writer.writerow([item.name, *text, time, *row])
 
 
 def _read_rows(file: TextIO) -> dict[str, list[_Row]]:
@@ -99,7 +118,7 @@ def _read_rows(file: TextIO) -> dict[str, list[_Row]]:
         if len(cells) != len(header):
             raise StrainCsvError(f", line {lines.line_num}: {len(cells)} cells for {len(header)} columns.")
         row = dict(zip(header, cells, strict=True))
-        numbers = {name: _number(row[name], name, lines.line_num) for name in header if name != "path"}
+        numbers = {name: finite_number(row[name], name, lines.line_num) for name in READ if name in row}
         strain = [numbers[name] for name in STRAIN_COLUMNS]
         name = row.get("path", "").strip() or "0"
         groups.setdefault(name, []).append(_Row(lines.line_num, numbers.get("time"), strain))
@@ -109,12 +128,12 @@ def _read_rows(file: TextIO) -> dict[str, list[_Row]]:
 
 
 def _checked_header(header: list[str]) -> list[str]:
-    allowed = ("path", "time", *STRAIN_COLUMNS)
+    used = ("path", *READ)
     for name in header:
-        if name not in allowed:
-            near = difflib.get_close_matches(name, allowed, n=1)
+        if name not in (*used, *LABEL_COLUMNS, *STRESS_COLUMNS):
+            near = difflib.get_close_matches(name, used, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise StrainCsvError(f", line 1: unknown column '{name}'.{hint} Use {', '.join(allowed)}.")
+            raise StrainCsvError(f", line 1: unknown column '{name}'.{hint} Use {', '.join(used)}.")
         if header.count(name) > 1:
             raise StrainCsvError(f", line 1: the column '{name}' appears twice.")
     missing = [name for name in STRAIN_COLUMNS if name not in header]
@@ -123,7 +142,8 @@ def _checked_header(header: list[str]) -> list[str]:
     return header
 
 
-def _number(cell: str, column: str, line: int) -> float:
+def finite_number(cell: str, column: str, line: int) -> float:
+    """The number in a cell; StrainCsvError, which names the place, where there is none or it is not finite."""
     try:
         value = float(cell)
     except ValueError:

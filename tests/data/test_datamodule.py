@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from prnn_md.data.datamodule import Batch, EpochShuffle, PathDataModule, balanced_order
+from prnn_md.data.datamodule import Batch, EpochShuffle, PathDataModule
 from prnn_md.data.dataset import StressStrainData, write_dataset
 from prnn_md.data.verification import DatasetError
 
@@ -79,12 +79,6 @@ def test_validation_is_balanced_and_the_test_is_whole(numbered: str) -> None:
     module = PathDataModule(numbered, n_valid=3)
     assert families(module, module.valid_indices) == dict.fromkeys(FAMILIES, 1)
     assert module.test_indices == tuple(range(18, 24))
-
-
-def test_balanced_order_goes_in_turns_and_keeps_the_pools_order() -> None:
-    family = ["b", "a", "a", "b", "b", "c"]
-    assert balanced_order(range(6), family) == [1, 0, 5, 2, 3, 4]
-    assert balanced_order([4, 2], family) == [2, 4]
 
 
 def test_batches_hold_the_chosen_paths(numbered: str) -> None:
