@@ -3,14 +3,19 @@
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from prnn_md.app.dataset_info import info
 from prnn_md.app.replicas import replicas
+from prnn_md.data import prnn_text, stress_csv
 from prnn_md.data.dataset import SPLITS, DatasetFile, StressStrainData, read_dataset, resolve, write_dataset
-from prnn_md.data.editing import merged, split_anew
+from prnn_md.data.editing import default_counts, merged, split_anew
 from prnn_md.data.exporting import write_csv, write_npz
+from prnn_md.data.prnn_text import read_prnn_text
+from prnn_md.data.stress_csv import SHEARS, STRAINS, STRESSES, Columns, read_stress_csv
+from prnn_md.data.verification import TIME_UNITS, UNITS
 
 _DATASET = "an HDF5 file, or the name of a shipped dataset"
 
@@ -19,7 +24,7 @@ def main(words: Sequence[str]) -> int:
     """Entry point of `prnn-md dataset`; returns the exit code."""
     parser = argparse.ArgumentParser(prog="prnn-md dataset", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for add in (_add_info, _add_verify, _add_split, _add_merge, _add_export, _add_replicas):
+    for add in (_add_info, _add_verify, _add_split, _add_merge, _add_export, _add_import, _add_replicas):
         add(commands)
     given = parser.parse_args(words)
     given.run(given)
@@ -57,15 +62,14 @@ def _add_split(commands: Commands) -> None:
     parser = commands.add_parser("split", help="draw anew which paths train, validate and test")
     parser.add_argument("dataset", help=_DATASET)
     _add_output(parser)
-    _add_counts(parser)
+    _add_counts(parser, required=True)
     parser.add_argument("--families", type=_names, help="families of paths to keep, such as a,b (default: all)")
     parser.set_defaults(run=_split)
 
 
 def _split(given: argparse.Namespace) -> None:
     data = read_dataset(given.dataset)
-    counts = {name: getattr(given, name) for name in SPLITS}
-    chosen = split_anew(data, given.name or given.output.stem, counts, given.seed, given.families)
+    chosen = split_anew(data, given.name or given.output.stem, _counts(given), given.seed, given.families)
     _write(given.output, chosen, left_out=len(data) - len(chosen))
 
 
@@ -104,6 +108,51 @@ def _export(given: argparse.Namespace) -> None:
     print(f"{given.output}: {len(numbers)} paths")
 
 
+def _add_import(commands: Commands) -> None:
+    parser = commands.add_parser("import", help="make a dataset of a file of another program")
+    formats = parser.add_subparsers(dest="format", required=True)
+    text = formats.add_parser("prnn_text", help="text of published PRNN data: U, Cauchy stress and time increment")
+    text.set_defaults(run=_import, read=_read_text)
+    table = formats.add_parser(
+        "csv",
+        help="a table of strains and stresses",
+        description=stress_csv.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    table.set_defaults(run=_import, read=_read_csv)
+    for format, family in ((text, prnn_text.FAMILY), (table, "imported")):
+        format.add_argument("file", type=Path, help="the file to read")
+        _add_output(format)
+        format.add_argument("--family", default=family, help="family of its paths (default: %(default)s)")
+        _add_counts(format, required=False)
+    table.add_argument("--columns", type=_pairs, default={}, help="its columns by our names: E_xx=eps11,T_xx=sig11,...")
+    for name, choices in (("strain", STRAINS), ("stress", STRESSES), ("shear", SHEARS)):
+        first, *_ = choices
+        table.add_argument(f"--{name}", choices=choices, default=first, help="its measure (default: %(default)s)")
+    table.add_argument("--units", choices=UNITS, required=True, help="unit of its stresses")
+    table.add_argument("--time-unit", choices=TIME_UNITS, default="", help="unit of its times (default: none)")
+
+
+def _import(given: argparse.Namespace) -> None:
+    """Uses of the paths are drawn where the file does not name them, or where numbers are asked for."""
+    data = given.read(given)
+    name, counts = given.name or given.output.stem, _counts(given)
+    if counts or not all(data.split):
+        chosen = split_anew(data, name, counts or default_counts(len(data)), given.seed)
+    else:
+        chosen = replace(data, name=name)
+    _write(given.output, chosen, left_out=len(data) - len(chosen))
+
+
+def _read_text(given: argparse.Namespace) -> StressStrainData:
+    return read_prnn_text(given.file, given.family)
+
+
+def _read_csv(given: argparse.Namespace) -> StressStrainData:
+    columns = Columns(given.columns, given.strain, given.stress, given.shear)
+    return read_stress_csv(given.file, columns, given.units, given.time_unit, given.family)
+
+
 def _add_replicas(commands: Commands) -> None:
     parser = commands.add_parser("replicas", help="how sure labels are, and how many replicas it takes")
     parser.add_argument("dataset", help=_DATASET)
@@ -133,14 +182,28 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of the new dataset (default: that of its file)")
 
 
-def _add_counts(parser: argparse.ArgumentParser) -> None:
+def _add_counts(parser: argparse.ArgumentParser, required: bool) -> None:
     for name in SPLITS:
-        parser.add_argument(f"--{name}", type=int, required=name != "pool", default=0, help=f"number of {name} paths")
+        parser.add_argument(f"--{name}", type=int, required=required and name != "pool", help=f"number of {name} paths")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
+
+
+def _counts(given: argparse.Namespace) -> dict[str, int]:
+    """The number of paths of each split that was named."""
+    return {name: getattr(given, name) for name in SPLITS if getattr(given, name) is not None}
 
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """{"E_xx": "eps11"} of "E_xx=eps11"."""
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    for name, equals, column in pairs:
+        if not (name.strip() and equals and column.strip()):
+            raise argparse.ArgumentTypeError(f"'{name}{equals}{column}' is not understood: write E_xx=eps11,T_xx=sig11")
+    return {name.strip(): column.strip() for name, _, column in pairs}
 
 
 def _new_file(text: str) -> Path:

@@ -13,14 +13,21 @@ from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
 from prnn_md.data.dataset import DatasetFile, StressStrainData, indices_of
 from prnn_md.data.editing import balanced_order
+from prnn_md.data.prnn_text import PrnnTextFile
 from prnn_md.data.verification import DatasetError
 
 Batch = dict[str, Tensor]
 Read = Callable[[Sequence[int]], StressStrainData]
 
+FORMATS: dict[str, type[DatasetFile] | type[PrnnTextFile]] = {"hdf5": DatasetFile, "prnn_text": PrnnTextFile}
+"""What opens a file, by the name of its format."""
+
 
 class PathDataModule(LightningDataModule):
     """Batches of strain and stress paths from a dataset file or a shipped dataset's name.
+
+    `format` prnn_text reads the text format of published PRNN data instead, a fifth of whose paths validate and a fifth
+    test, always the same.
 
     Training takes n_train paths, balanced over families in an order drawn from `seed`, so that fewer paths are always a
     subset of more: first those of the split train, then those of the pool. Validation takes the first n_valid of its
@@ -46,13 +53,16 @@ class PathDataModule(LightningDataModule):
         n_replicas: int | None = None,
         noise: float = 0.0,
         lazy: bool = False,
+        format: str = "hdf5",
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
         if not noise >= 0.0:
             raise ValueError(f"noise, in units of the stress scale, must not be negative, got {noise}.")
-        self.dataset = DatasetFile(path)
+        if format not in FORMATS:
+            raise ValueError(f"format must be one of {', '.join(FORMATS)}, got '{format}'.")
+        self.dataset = FORMATS[format](path)
         self.dataset.verify()
         self.batch_size, self.seed, self.families = batch_size, seed, families
         self.n_replicas, self.noise = n_replicas, noise

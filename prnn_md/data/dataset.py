@@ -226,11 +226,11 @@ class DatasetFile:
         order, back = np.unique(wanted, return_inverse=True)
         with _named(self.path):
             parts: dict[str, Any] = {
-                name: torch.from_numpy(np.asarray(self._file[name][order], dtype=kind)[back])
+                name: torch.from_numpy(_rows(self._file[name], order).astype(kind)[back])
                 for name, kind in ARRAYS.items()
             }
-            ids = self._file["label_ids"].asstr()[order][back].tolist() if self._file["label_ids"].size else []
-        parts["label_ids"] = tuple(tuple(names) for names in ids) or ((),) * len(wanted)
+            ids = _rows(self._file["label_ids"].asstr(), order)[back].tolist()
+        parts["label_ids"] = tuple(tuple(names) for names in ids)
         parts["family"], parts["split"] = (tuple(np.array(t)[wanted].tolist()) for t in (self.family, self.split))
         return StressStrainData(**parts, **self.about)
 
@@ -249,6 +249,11 @@ class DatasetFile:
                 digest.add(data)
             if digest.of(self.about) != self.checksum:
                 raise DatasetError("the checksum does not match the contents: they were changed or damaged.")
+
+
+def _rows(array: h5py.Dataset, order: np.ndarray) -> np.ndarray:
+    """Rows of an array by their indices, which h5py does not take for one without any numbers."""
+    return array[order] if array.size else np.empty((len(order), *array.shape[1:]))
 
 
 def read_dataset(name_or_path: str | Path) -> StressStrainData:

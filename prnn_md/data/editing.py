@@ -70,7 +70,7 @@ def split_anew(
     chosen = data.select([index for index, use in zip(kept, uses, strict=True) if use])
     split = tuple(filter(None, uses))
     provenance = {
-        "made_by": "prnn-md dataset split",
+        "made_by": "uses drawn anew, by prnn-md dataset split or import",
         "counts": dict(counts),
         "seed": seed,
         "families": list(families or sorted(set(data.family))),
