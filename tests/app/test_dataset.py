@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -210,11 +211,57 @@ def test_replicas_are_counted_and_drawn(tiny: str, capsys: pytest.CaptureFixture
     assert Path("own.png").stat().st_size > 10_000
 
 
+def test_published_text_becomes_a_dataset(
+    write_prnn_text: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, stress, _ = write_prnn_text(Path("made.data"), 10)
+    assert main(["dataset", "import", "prnn_text", "made.data", "--output", "made.h5"]) == 0
+    assert capsys.readouterr().out == "made.h5: 10 paths (6 train, 2 valid, 2 test)\n"
+    data = read_dataset("made.h5")
+    torch.testing.assert_close(data.stress, stress, rtol=0, atol=1e-5)
+    assert (data.name, data.units, data.time_unit) == ("made", "MPa", "s")
+    assert data.provenance["from"]["provenance"]["file"] == "made.data"
+    words = ["--family", "composite", "--name", "mine", "--train", "4", "--test", "3", "--seed", "2"]
+    assert main(["dataset", "import", "prnn_text", "made.data", "--output", "mine.h5", *words]) == 0
+    assert capsys.readouterr().out == "mine.h5: 7 paths (4 train, 3 test); 3 are left out\n"
+    data = read_dataset("mine.h5")
+    assert (data.name, set(data.family)) == ("mine", {"composite"})
+
+
+def test_an_exported_table_comes_back(tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dataset", "export", tiny, "--output", "tiny.csv"]) == 0
+    words = ["dataset", "import", "csv", "tiny.csv", "--units", "epsilon/sigma^3"]
+    assert main([*words, "--output", "again.h5"]) == 0
+    before, after = read_dataset(tiny), read_dataset("again.h5")
+    assert (after.split, after.family) == (before.split, before.family)
+    torch.testing.assert_close(after.stress, before.stress, rtol=1e-14, atol=1e-14)
+    torch.testing.assert_close(after.stress_scale, before.stress_scale)
+    assert main([*words, "--output", "drawn.h5", "--train", "9", "--valid", "2", "--test", "1"]) == 0
+    assert capsys.readouterr().out.endswith("drawn.h5: 12 paths (9 train, 2 valid, 1 test)\n")
+
+
+def test_columns_of_a_table_are_named(tiny: str) -> None:
+    assert main(["dataset", "export", tiny, "--output", "tiny.csv"]) == 0
+    text = Path("tiny.csv").read_text().replace("E_xy", "gamma").replace("T_xx", "sig11").replace("split", "use")
+    Path("tiny.csv").write_text(text)
+    words = ["import", "csv", "tiny.csv", "--units", "MPa", "--time-unit", "s", "--output", "out.h5"]
+    measures = ["--shear", "engineering", "--stress", "biot", "--strain", "biot"]
+    assert main(["dataset", *words, *measures, "--columns", "E_xy=gamma, T_xx=sig11"]) == 0
+    before, after = read_dataset(tiny), read_dataset("out.h5")
+    torch.testing.assert_close(after.strain[..., 5], 0.5 * before.strain[..., 5])
+    torch.testing.assert_close(after.stress, before.stress)
+    assert [after.split.count(use) for use in ("train", "valid", "test")] == [8, 2, 2]
+    with pytest.raises(SystemExit):
+        main(["dataset", *words, "--columns", "E_xy"])
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["info", "tini.h5"], "There is no dataset 'tini.h5'."),
         (["split", "tiny.h5", "--output", "x.h5", "--train", "9", "--valid", "9", "--test", "9"], "that is 27 paths"),
+        (["import", "prnn_text", "tiny.h5", "--output", "x.h5"], "tiny.h5: not a readable text file"),
+        (["import", "csv", "gone.csv", "--units", "MPa", "--output", "x.h5"], "gone.csv: not a readable CSV file"),
         (["export", "tiny.h5", "--output", "x.txt"], "x.txt: its name must end in .csv or .npz"),
         (["export", "tiny.h5", "--output", "x.csv", "--split", "pool"], "tiny.h5 has no pool paths"),
         (["replicas", "tiny.h5", "--output", "x.png", "--target", "0"], "target must be positive, got 0.0"),
