@@ -15,7 +15,7 @@ from prnn_md.files import replaced_when_done
 from prnn_md.statistics import ReplicaError, replica_errors, replicas_needed
 
 LEAST = 3
-"""Replicas below which a spread says little: the interval of a mean over two is six times as wide as that over six."""
+"""Replicas below which a spread says little: a mean over two has an interval seven times as wide as one over six."""
 
 TARGETS = {"standard_error": "standard error", "student_t": "95 % half-width (Student-t)"}
 """What can be asked for, by its name in ReplicaError."""
