@@ -113,3 +113,80 @@ def test_interval_depends_on_the_seed_only() -> None:
 def test_impossible_intervals_are_refused(values: torch.Tensor, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         statistics.bootstrap_interval(values, torch.Generator(), **options)
+
+
+def test_student_t_half_width_is_that_of_the_textbook() -> None:
+    replicas = torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64)
+    expected = 4.302652729911275 * math.sqrt(7.0 / 3.0)  # t_0.975 with 2 degrees of freedom, times s / sqrt(3)
+    assert statistics.student_t_half_width(replicas).item() == pytest.approx(expected, rel=1e-9)
+    assert statistics.student_t_half_width(noise(8, 3, 2)).shape == (3, 2)
+
+
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_student_t_intervals_cover_the_mean_and_bootstrap_ones_of_few_replicas_do_not(count: int) -> None:
+    replicas = noise(count, 20_000, seed=4)
+    off = replicas.mean(0).abs()
+    covered = (off < statistics.student_t_half_width(replicas)).double().mean().item()
+    assert covered == pytest.approx(0.95, abs=0.006)
+    generator = torch.Generator().manual_seed(0)
+    bootstrap = statistics.bootstrap_half_width(replicas[:, :2000], generator, 500)
+    assert (off[:2000] < bootstrap).double().mean() < 0.9
+
+
+def test_bootstrap_half_width_of_many_replicas_is_that_of_the_normal_distribution() -> None:
+    replicas = 3.0 * noise(400, 5, seed=2)
+    found = statistics.bootstrap_half_width(replicas, torch.Generator().manual_seed(1), 4000)
+    torch.testing.assert_close(found, statistics.student_t_half_width(replicas), rtol=0.05, atol=0)
+
+
+def test_bootstrap_half_width_is_that_of_the_interval() -> None:
+    values = noise(7, seed=5)
+    low, high = statistics.bootstrap_interval(values, torch.Generator().manual_seed(3), 999)
+    found = statistics.bootstrap_half_width(values, torch.Generator().manual_seed(3), 999)
+    assert found.item() == pytest.approx(0.5 * (high - low), rel=1e-12)
+
+
+def test_errors_of_normal_replicas_fall_as_theory_says() -> None:
+    """Of deviation 0.6 scales: standard error 0.6 / sqrt(R), mean half-width t c4 0.6 / sqrt(R)."""
+    replicas = 0.6 * SCALE * noise(40, 6, 21, 6, seed=1)
+    rows = statistics.replica_errors(replicas, SCALE, torch.Generator().manual_seed(0), resamples=200)
+    assert [row.replicas for row in rows] == [2, 3, 4, 5, 6]
+    for row in rows:
+        count, error = row.replicas, 0.6 / math.sqrt(row.replicas)
+        assert row.standard_error == pytest.approx(error, rel=0.02)
+        t = {2: 12.7062, 3: 4.3027, 4: 3.1824, 5: 2.7764, 6: 2.5706}[count]
+        c4 = math.sqrt(2 / (count - 1)) * math.gamma(count / 2) / math.gamma((count - 1) / 2)
+        assert row.student_t == pytest.approx(t * c4 * error, rel=0.05)
+        assert row.bootstrap < row.student_t
+    floor = statistics.noise_floor(statistics.mean_and_standard_error(replicas, dim=1)[1], SCALE)
+    assert rows[-1].standard_error == pytest.approx(floor, rel=1e-12)
+
+
+def test_errors_depend_on_the_seed_only() -> None:
+    replicas = noise(4, 3, 5, 6)
+    one, again, other = (
+        statistics.replica_errors(replicas, SCALE, torch.Generator().manual_seed(seed), 100, 50) for seed in (1, 1, 2)
+    )
+    assert one == again != other
+
+
+def test_replicas_that_reach_a_target_are_found_or_extrapolated() -> None:
+    counts, errors = (2, 3, 4), (0.4, 0.3, 0.2)
+    assert statistics.replicas_needed(counts, errors, 0.5) == (2, False)
+    assert statistics.replicas_needed(counts, errors, 0.3) == (3, False)
+    assert statistics.replicas_needed(counts, errors, 0.1) == (16, True)
+    assert statistics.replicas_needed(counts, errors, 0.15) == (8, True)
+    for target in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="target must be positive"):
+            statistics.replicas_needed(counts, errors, target)
+
+
+def test_impossible_half_widths_are_refused() -> None:
+    generator = torch.Generator()
+    for half_width in (statistics.student_t_half_width, lambda x: statistics.bootstrap_half_width(x, generator)):
+        with pytest.raises(ValueError, match="at least 2 replicas, got 1"):
+            half_width(noise(1, 3))
+    with pytest.raises(ValueError, match="level"):
+        statistics.student_t_half_width(noise(3), level=1.0)
+    with pytest.raises(ValueError, match="resamples"):
+        statistics.bootstrap_half_width(noise(3), generator, resamples=0)

@@ -19,7 +19,7 @@ class Seeds:
 @dataclass(kw_only=True)
 class DataModule(Target):
     target: ClassVar[str] = "prnn_md.data.datamodule.PathDataModule"
-    path: str = key("name of a shipped dataset, or an HDF5 file")
+    path: str = key("name of a shipped dataset, or a file")
     n_train: int | None = key("training paths; null: all", None, low=1)
     n_valid: int | None = key("validation paths (early stopping, best checkpoint); null: all", None, low=1)
     batch_size: int = key("paths per batch", 4, low=1)
@@ -28,6 +28,7 @@ class DataModule(Target):
     n_replicas: int | None = key("replicas over which training labels are averaged; null: all", None, low=1)
     noise: float = key("Gaussian noise on training labels, in units of the stress scale", 0.0, low=0)
     lazy: bool = key("whether paths are read when they are wanted, for sets larger than memory", False)
+    format: Literal["hdf5", "prnn_text"] = key("format of the file: ours, or the text of published PRNN data", "hdf5")
 
 
 @dataclass(kw_only=True)

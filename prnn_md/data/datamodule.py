@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,22 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
 from prnn_md.data.dataset import DatasetFile, StressStrainData, indices_of
+from prnn_md.data.editing import balanced_order
+from prnn_md.data.prnn_text import PrnnTextFile
 from prnn_md.data.verification import DatasetError
 
 Batch = dict[str, Tensor]
 Read = Callable[[Sequence[int]], StressStrainData]
 
+FORMATS: dict[str, type[DatasetFile] | type[PrnnTextFile]] = {"hdf5": DatasetFile, "prnn_text": PrnnTextFile}
+"""What opens a file, by the name of its format."""
+
 
 class PathDataModule(LightningDataModule):
     """Batches of strain and stress paths from a dataset file or a shipped dataset's name.
+
+    `format` prnn_text reads the text format of published PRNN data instead, a fifth of whose paths validate and a fifth
+    test, always the same.
 
     Training takes n_train paths, balanced over families in an order drawn from `seed`, so that fewer paths are always a
     subset of more: first those of the split train, then those of the pool. Validation takes the first n_valid of its
@@ -46,13 +53,16 @@ class PathDataModule(LightningDataModule):
         n_replicas: int | None = None,
         noise: float = 0.0,
         lazy: bool = False,
+        format: str = "hdf5",
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
         if not noise >= 0.0:
             raise ValueError(f"noise, in units of the stress scale, must not be negative, got {noise}.")
-        self.dataset = DatasetFile(path)
+        if format not in FORMATS:
+            raise ValueError(f"format must be one of {', '.join(FORMATS)}, got '{format}'.")
+        self.dataset = FORMATS[format](path)
         self.dataset.verify()
         self.batch_size, self.seed, self.families = batch_size, seed, families
         self.n_replicas, self.noise = n_replicas, noise
@@ -178,17 +188,6 @@ class EpochShuffle(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         mixed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)[0])
         yield from torch.randperm(self.count, generator=torch.Generator().manual_seed(mixed)).tolist()
-
-
-def balanced_order(pool: Sequence[int], family: Sequence[str], generator: torch.Generator | None = None) -> list[int]:
-    """The pool's indices, families by name in turns, each family shuffled by the generator if given."""
-    queues = []
-    for name in sorted({family[index] for index in pool}):
-        members = [index for index in pool if family[index] == name]
-        if generator is not None:
-            members = [members[i] for i in torch.randperm(len(members), generator=generator).tolist()]
-        queues.append(members)
-    return [index for index in chain.from_iterable(zip_longest(*queues)) if index is not None]
 
 
 _PER_PATH = ("strain", "stress", "standard_error", "times")

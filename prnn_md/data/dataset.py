@@ -48,8 +48,8 @@ class StressStrainData:
     strain, stress and standard_error (paths, T+1, 6), float64; times (paths, T+1); family and split name the kind and
     the use of each path. The first replica_count (paths,) of the replicas (paths, R, T+1, 6), float32, are there, the
     rest is NaN; label_ids names the labels of a store behind them, or is empty. A path without replicas is one whose
-    stress has no noise. stress_scale (6,) is the standard deviation over the paths of train. Stresses are in `units`,
-    times in `time_unit`, which is empty where times only say what comes first.
+    stress has no noise. stress_scale (6,) is the standard deviation over the paths of train, or over all paths of a set
+    without any. Stresses are in `units`, times in `time_unit`, which is empty where times only say what comes first.
     """
 
     name: str
@@ -99,7 +99,7 @@ def averaged(
     """Data whose stresses are means over replicas (paths, R, T+1, 6), which are NaN where a path has fewer.
 
     strain (paths, T+1, 6); times (T+1,) or (paths, T+1). Raises ValueError for a path with less than two replicas, and
-    where a component of the stress does not vary over the paths of train.
+    where a component of the stress does not vary.
     """
     replicas = replicas.float()
     count = replicas.isfinite().all(-1).all(-1).sum(1)
@@ -115,12 +115,51 @@ def averaged(
         times=times.expand(strain.shape[:2]).contiguous(),
         family=tuple(family),
         split=tuple(split),
-        stress_scale=stress_scale(stress[[use == "train" for use in split]]),
+        stress_scale=scale_of(stress, split),
         units=units,
         label_ids=tuple(tuple(ids) for ids in label_ids) or (("",) * replicas.shape[1],) * len(strain),
         time_unit=time_unit,
         provenance=provenance or {},
     )
+
+
+def without_noise(
+    name: str,
+    strain: Tensor,
+    times: Tensor,
+    stress: Tensor,
+    family: Sequence[str],
+    split: Sequence[str],
+    units: str,
+    time_unit: str = "",
+    provenance: Mapping[str, Any] | None = None,
+) -> StressStrainData:
+    """Data whose stresses (paths, T+1, 6) are exact: there are no replicas, and the standard error is zero.
+
+    strain (paths, T+1, 6), times (paths, T+1). Raises ValueError where a component of the stress does not vary.
+    """
+    return StressStrainData(
+        name=name,
+        strain=strain,
+        stress=stress,
+        standard_error=torch.zeros_like(stress),
+        replicas=torch.zeros(len(stress), 0, *stress.shape[1:], dtype=torch.float32),
+        replica_count=torch.zeros(len(stress), dtype=torch.int64),
+        times=times,
+        family=tuple(family),
+        split=tuple(split),
+        stress_scale=scale_of(stress, split),
+        units=units,
+        label_ids=((),) * len(stress),
+        time_unit=time_unit,
+        provenance=provenance or {},
+    )
+
+
+def scale_of(stress: Tensor, split: Sequence[str]) -> Tensor:
+    """Stress scale (6,) of stresses (paths, T+1, 6): over the paths of train, or over all where there are none."""
+    train = [use == "train" for use in split]
+    return stress_scale(stress[train] if any(train) else stress)
 
 
 def indices_of(splits: Sequence[str], split: str) -> list[int]:
@@ -187,11 +226,11 @@ class DatasetFile:
         order, back = np.unique(wanted, return_inverse=True)
         with _named(self.path):
             parts: dict[str, Any] = {
-                name: torch.from_numpy(np.asarray(self._file[name][order], dtype=kind)[back])
+                name: torch.from_numpy(_rows(self._file[name], order).astype(kind)[back])
                 for name, kind in ARRAYS.items()
             }
-            ids = self._file["label_ids"].asstr()[order][back].tolist() if self._file["label_ids"].size else []
-        parts["label_ids"] = tuple(tuple(names) for names in ids) or ((),) * len(wanted)
+            ids = _rows(self._file["label_ids"].asstr(), order)[back].tolist()
+        parts["label_ids"] = tuple(tuple(names) for names in ids)
         parts["family"], parts["split"] = (tuple(np.array(t)[wanted].tolist()) for t in (self.family, self.split))
         return StressStrainData(**parts, **self.about)
 
@@ -210,6 +249,11 @@ class DatasetFile:
                 digest.add(data)
             if digest.of(self.about) != self.checksum:
                 raise DatasetError("the checksum does not match the contents: they were changed or damaged.")
+
+
+def _rows(array: h5py.Dataset, order: np.ndarray) -> np.ndarray:
+    """Rows of an array by their indices, which h5py does not take for one without any numbers."""
+    return array[order] if array.size else np.empty((len(order), *array.shape[1:]))
 
 
 def read_dataset(name_or_path: str | Path) -> StressStrainData:

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -58,6 +59,7 @@ def test_every_option_builds(
     option: str,
     tiny_dataset: Path,
     tiny_dataset_in_mpa: Path,
+    write_prnn_text: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -68,6 +70,9 @@ def test_every_option_builds(
     beside = small if group == "md" else BESIDE.get(group, [] if option in ("gru", "lstm") else ["md=j2"])
     data = tiny_dataset_in_mpa if option in IN_MPA else tiny_dataset
     data_words = [] if group == "dataset" else [f"dataset.path={data}", "dataset.n_valid=null"]
+    if option == "composite":
+        write_prnn_text(tmp_path / "made.data")
+        data_words = [f"dataset.path={tmp_path / 'made.data'}", "md.j2.units=MPa"]
     words = [f"{group}={option}", *beside, *data_words]
     config = checked_config(words)
     module = build_module(config, build(config["dataset"]))

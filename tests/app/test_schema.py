@@ -51,14 +51,18 @@ def test_schema_equals_constructor(target: str) -> None:
         assert ours[name] == default, name
 
 
-FILES = ["md.files.data=a.data", "md.files.force_field=b.yaml", "md.files.types=[A]"]
+NEEDED = {
+    "files": ["md.files.data=a.data", "md.files.force_field=b.yaml", "md.files.types=[A]"],
+    "composite": ["dataset.path=a.data"],
+}
+"""Words without which an option is not complete."""
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=[f"{group}={option}" for group, option in OPTIONS])
 def test_options_write_every_key_of_their_nodes(group: str, option: str) -> None:
     """So that every key can be overridden on the command line without a plus sign, and every default be read."""
-    beside = {"md/dynamics": ["md=polymer"], "md": FILES if option == "files" else []}
-    config = checked_config([*beside.get(group, []), f"{group}={option}"])
+    beside = {"md/dynamics": ["md=polymer"]}.get(group, []) + NEEDED.get(option, [])
+    config = checked_config([*beside, f"{group}={option}"])
     assert missing_keys(TrainConfig, config) <= set(MODEL_KEYS), "only parts of other models are absent"
     for path, schema, node in nodes("config", config):
         assert missing_keys(schema, node) == set(), path

@@ -1,6 +1,7 @@
 """Which paths are chosen, and in which order they come, also across a restart of the training."""
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from prnn_md.data.datamodule import Batch, EpochShuffle, PathDataModule, balanced_order
+from prnn_md.data.datamodule import Batch, EpochShuffle, PathDataModule
 from prnn_md.data.dataset import StressStrainData, write_dataset
 from prnn_md.data.verification import DatasetError
 
@@ -79,12 +80,6 @@ def test_validation_is_balanced_and_the_test_is_whole(numbered: str) -> None:
     module = PathDataModule(numbered, n_valid=3)
     assert families(module, module.valid_indices) == dict.fromkeys(FAMILIES, 1)
     assert module.test_indices == tuple(range(18, 24))
-
-
-def test_balanced_order_goes_in_turns_and_keeps_the_pools_order() -> None:
-    family = ["b", "a", "a", "b", "b", "c"]
-    assert balanced_order(range(6), family) == [1, 0, 5, 2, 3, 4]
-    assert balanced_order([4, 2], family) == [2, 4]
 
 
 def test_batches_hold_the_chosen_paths(numbered: str) -> None:
@@ -241,3 +236,22 @@ def test_a_dataset_without_a_split_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "no_test.h5", split=("train", "valid"))
     with pytest.raises(DatasetError, match=r"no_test\.h5: it has no test paths"):
         PathDataModule(str(path))
+
+
+def test_published_text_is_a_format_of_its_own(write_prnn_text: Callable[..., Any], tmp_path: Path) -> None:
+    _, stress, times = write_prnn_text(tmp_path / "made.data", 10)
+    module = PathDataModule(str(tmp_path / "made.data"), n_train=2, n_valid=1, seed=3, format="prnn_text")
+    assert [len(part) for part in (module.train_indices, module.valid_indices, module.test_indices)] == [2, 1, 2]
+    assert (module.units, module.stress_measure, module.file) == ("MPa", "biot", tmp_path / "made.data")
+    torch.testing.assert_close(module.test_data.stress, stress[list(module.test_indices)], rtol=0, atol=1e-5)
+    (batch,) = module.test_dataloader()
+    torch.testing.assert_close(batch["times"], times[batch["index"]], rtol=0, atol=1e-6)
+    other = PathDataModule(str(tmp_path / "made.data"), seed=4, format="prnn_text")
+    assert other.test_indices == module.test_indices
+    scale = module.dataset.read([i for i, use in enumerate(module.dataset.split) if use == "train"]).stress
+    torch.testing.assert_close(module.stress_scale, scale.flatten(0, 1).std(0, correction=0))
+
+
+def test_an_unknown_format_is_refused(numbered: str) -> None:
+    with pytest.raises(ValueError, match="format must be one of hdf5, prnn_text, got 'netcdf'"):
+        PathDataModule(numbered, format="netcdf")

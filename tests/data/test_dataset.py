@@ -19,9 +19,12 @@ from prnn_md.data.dataset import (
     averaged,
     read_dataset,
     resolve,
+    scale_of,
+    without_noise,
     write_dataset,
 )
 from prnn_md.data.verification import DatasetError
+from prnn_md.statistics import stress_scale
 
 
 def made_up(paths: int = 6, points: int = 5, replicas: int = 3) -> StressStrainData:
@@ -92,6 +95,27 @@ def test_paths_may_have_fewer_replicas_than_others_or_none(tmp_path: Path) -> No
         again = read_dataset(tmp_path / name)
         torch.testing.assert_close(again.replicas, written.replicas, rtol=0, atol=0, equal_nan=True)
         assert again.label_ids == written.label_ids
+
+
+@pytest.mark.parametrize("paths", [6, 100])
+def test_sets_without_replicas_are_read_in_parts(paths: int, tmp_path: Path) -> None:
+    data = made_up(paths)
+    whole = without_noise("exact", data.strain, data.times, data.stress, data.family, data.split, "MPa", "s")
+    write_dataset(tmp_path / "exact.h5", whole)
+    assert read_dataset(tmp_path / "exact.h5").replicas.shape == (paths, 0, 5, 6)
+    some = [*range(0, paths, 2), 1]
+    with DatasetFile(tmp_path / "exact.h5") as file:
+        part = file.read(some)
+    torch.testing.assert_close(part.stress, data.stress[some], rtol=0, atol=0)
+    assert part.label_ids == ((),) * len(some)
+    assert not part.standard_error.any()
+    torch.testing.assert_close(whole.stress_scale, data.stress_scale)
+
+
+def test_the_scale_is_that_of_train_or_of_all_where_there_is_none() -> None:
+    data = made_up()
+    torch.testing.assert_close(scale_of(data.stress, data.split), stress_scale(data.stress[:2]))
+    torch.testing.assert_close(scale_of(data.stress, ("test",) * 6), stress_scale(data.stress))
 
 
 def test_file_has_the_documented_layout(written: Path) -> None:

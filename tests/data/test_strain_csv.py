@@ -106,6 +106,15 @@ def test_written_stresses_are_tensor_components(tmp_path: Path) -> None:
     assert math.isnan(float(rows[1]["T_xy"]))
 
 
+def test_a_file_of_predicted_stresses_is_one_of_strain_paths(tmp_path: Path) -> None:
+    strain = torch.tensor([[0.0] * 6, [0.1, 0, 0, 0, 0, 0]], dtype=torch.float64)
+    path = StrainPath("loop", torch.tensor([0.0, 0.5], dtype=torch.float64), strain)
+    write_stress_paths(tmp_path / "out.csv", [path], [torch.full((2, 6), math.nan)], [("cyclic", "test")])
+    (again,) = read_strain_paths(tmp_path / "out.csv")
+    assert (again.name, again.times.tolist()) == ("loop", [0.0, 0.5])
+    assert torch.equal(again.strain, strain)
+
+
 def test_strains_survive_being_written_and_read(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     steps = 0.02 * torch.randn(4, 6, dtype=torch.float64, generator=generator)

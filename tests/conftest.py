@@ -1,0 +1,32 @@
+"""Made-up data in the text format of published PRNN data."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from prnn_md.data.paths import PathOptions, sample_paths
+from prnn_md.materials.j2 import J2
+from prnn_md.mechanics import cauchy_from_biot, from_mandel, stretch_of
+
+
+@pytest.fixture(scope="session")
+def write_prnn_text() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+    """Writes `count` paths of six increments of an elastoplastic material to a file.
+
+    It returns what is in it, with the zero point: strain and Biot stress (paths, 7, 6) in MPa, times (paths, 7) in s.
+    """
+
+    def write(path: Path, count: int = 5) -> tuple[Tensor, Tensor, Tensor]:
+        strain, times = sample_paths("proportional_random", count, 0, PathOptions(increments=6, rates=(1e-3, 1e-4)))
+        stress, _ = J2(youngs_modulus=3000.0, yield_stress=30.0, units="MPa").rollout(strain, times)
+        cauchy = from_mandel(cauchy_from_biot(stress, strain))
+        numbers = torch.cat([stretch_of(strain).flatten(-2), cauchy.flatten(-2)], -1)[:, 1:]
+        rows = torch.cat([numbers, times.diff(dim=1)[..., None]], -1).tolist()
+        blocks = ["".join(" ".join(f"{x:.10f}" for x in row) + " \n" for row in block) for block in rows]
+        path.write_text("\n".join(blocks) + "\n")
+        return strain, stress, times
+
+    return write
