@@ -23,6 +23,9 @@ from prnn_md.md.polymer import LIBRARY_KEYS, library_file
 from prnn_md.training.callbacks import BestCheckpoint
 from prnn_md.training.module import SurrogateModule
 
+TIMED = ("prnn_md.md.langevin.LangevinCell", "prnn_md.md.overdamped.OverdampedCell")
+"""Dynamics that follow the times of a path."""
+
 
 def build(node: Any, **given: Any) -> Any:
     """The object that a node with a `_target_` describes, with plain lists and dictionaries inside.
@@ -78,7 +81,8 @@ def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
     ):
         if ours != theirs:
             raise ValueError(f"The model's {what} is {ours}, that of the dataset {data.file} is {theirs}.")
-    cell.set_scales(data.train_data.strain, data.stress_scale, data.train_data.times)
+    first = next(data.training_chunks())  # balanced over families
+    cell.set_scales(first.strain, data.stress_scale, first.times)
     return bare_module(config, cell, data.stress_scale, str(data.file))
 
 
@@ -97,6 +101,10 @@ def _check_units(config: Config, data: PathDataModule) -> None:
                 f"The unit of stress of md.{name} is {unit}, that of the dataset {data.file} is {data.units}: "
                 "choose data of the same material, dataset.path=mine.h5."
             )
+        time = {"epsilon/sigma^3": "tau", "MPa": "fs"}[unit]
+        if "dynamics" in node and node["dynamics"]["_target_"] in TIMED and data.time_unit not in ("", time):
+            units = f"{time}, that of the dataset {data.file} is {data.time_unit}"
+            raise ValueError(f"The unit of time of md.{name} is {units}: choose data of the same material.")
 
 
 def _check_hardware(config: Config) -> None:

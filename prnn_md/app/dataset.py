@@ -10,12 +10,12 @@ from typing import TypeAlias
 from prnn_md.app.dataset_info import info
 from prnn_md.app.replicas import replicas
 from prnn_md.data import prnn_text, stress_csv
-from prnn_md.data.dataset import SPLITS, DatasetFile, StressStrainData, read_dataset, resolve, write_dataset
+from prnn_md.data.dataset import DatasetFile, StressStrainData, read_dataset, resolve, write_dataset
 from prnn_md.data.editing import default_counts, merged, split_anew
 from prnn_md.data.exporting import write_csv, write_npz
 from prnn_md.data.prnn_text import read_prnn_text
 from prnn_md.data.stress_csv import SHEARS, STRAINS, STRESSES, Columns, read_stress_csv
-from prnn_md.data.verification import TIME_UNITS, UNITS
+from prnn_md.data.verification import SPLITS, TIME_UNITS, UNITS
 
 _DATASET = "an HDF5 file, or the name of a shipped dataset"
 
@@ -42,8 +42,8 @@ def _add_info(commands: Commands) -> None:
 
 
 def _info(given: argparse.Namespace) -> None:
-    with DatasetFile(given.dataset) as file:
-        print(json.dumps(file.about["provenance"], indent=2) if given.provenance else info(file))
+    file = DatasetFile(given.dataset)
+    print(json.dumps(file.about["provenance"], indent=2) if given.provenance else info(file))
 
 
 def _add_verify(commands: Commands) -> None:
@@ -53,9 +53,9 @@ def _add_verify(commands: Commands) -> None:
 
 
 def _verify(given: argparse.Namespace) -> None:
-    with DatasetFile(given.dataset) as file:
-        file.verify()
-        print(f"{file.path} is whole: {len(file)} paths, checksum {file.checksum}")
+    file = DatasetFile(given.dataset)
+    file.verify()
+    print(f"{file.path} is whole: {len(file)} paths, checksum {file.checksum}")
 
 
 def _add_split(commands: Commands) -> None:

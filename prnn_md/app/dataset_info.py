@@ -6,7 +6,8 @@ from math import sqrt
 
 from torch import Tensor
 
-from prnn_md.data.dataset import SPLITS, DatasetFile
+from prnn_md.data.dataset import DatasetFile
+from prnn_md.data.verification import SPLITS
 from prnn_md.mechanics import COMPONENTS, trace
 from prnn_md.statistics import path_square_floors
 

@@ -31,12 +31,12 @@ def train_and_judge(config: Config, data: PathDataModule, ledger: Ledger) -> lis
     """The rows of the untrained and the trained model; what an earlier start has done is not done again."""
     if "rows" not in ledger.result:
         indices = {"train": data.train_indices, "valid": data.valid_indices, "test": data.test_indices}
-        steps = data.train_data.times.diff()
+        parts = [(part.times.diff(), part.strain.norm(dim=-1).max()) for part in data.training_chunks()]
         ledger.record(
             paths={split: list(found) for split, found in indices.items()},
             **{f"n_{split}": len(found) for split, found in indices.items()},
-            largest_strain=data.train_data.strain.norm(dim=-1).max().item(),
-            time_steps=[steps.min().item(), steps.max().item()],
+            largest_strain=max(norm.item() for _, norm in parts),
+            time_steps=[min(steps.min().item() for steps, _ in parts), max(steps.max().item() for steps, _ in parts)],
         )
         with _loggers(config, ledger) as loggers:
             _judge(config, data, ledger, loggers)

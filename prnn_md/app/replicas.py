@@ -26,8 +26,8 @@ def replicas(name: str, output: Path, resamples: int, seed: int, target: float, 
 
     Paths with the most replicas are looked at. Raises ValueError for a set without replicas or a bad target.
     """
-    with DatasetFile(name) as file:
-        data = file.read()
+    file = DatasetFile(name)
+    data = file.read()
     most = int(data.replica_count.max())
     if most == 0:
         raise ValueError(f"{file.path}: it has no replicas, so that its stresses are taken to be exact.")

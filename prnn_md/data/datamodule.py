@@ -11,7 +11,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
-from prnn_md.data.dataset import DatasetFile, StressStrainData, indices_of
+from prnn_md.data.dataset import CHUNK, DatasetFile, StressStrainData, indices_of
 from prnn_md.data.editing import balanced_order
 from prnn_md.data.prnn_text import PrnnTextFile
 from prnn_md.data.verification import DatasetError
@@ -34,8 +34,9 @@ class PathDataModule(LightningDataModule):
     split, balanced as well; the test is on all of its split. None takes all. With `families` only paths of these are
     there.
 
-    Training labels are means over the first `n_replicas` replicas of each path, None for all, with Gaussian noise of
-    `noise` times the stress scale, drawn from `seed`, on all increments but the first.
+    Training labels are means over the first `n_replicas` replicas of each path, or over all if None or if there are
+    fewer, with Gaussian noise of `noise` times the stress scale, drawn from `seed`, on all increments but the first;
+    their standard errors are those of such labels.
 
     A batch holds strain, stress and standard_error (paths, T+1, 6), times (paths, T+1) and index (paths,), the place of
     each path in the dataset. `lazy` reads paths whenever they are wanted, for sets that are larger than memory. Raises
@@ -60,6 +61,8 @@ class PathDataModule(LightningDataModule):
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
         if not noise >= 0.0:
             raise ValueError(f"noise, in units of the stress scale, must not be negative, got {noise}.")
+        if n_replicas is not None and n_replicas < 1:
+            raise ValueError(f"n_replicas must be at least 1, got {n_replicas}.")
         if format not in FORMATS:
             raise ValueError(f"format must be one of {', '.join(FORMATS)}, got '{format}'.")
         self.dataset = FORMATS[format](path)
@@ -108,13 +111,13 @@ class PathDataModule(LightningDataModule):
         """The same with the labels that training sees."""
         data = self.paths(indices)
         if self.n_replicas is not None:
-            for index, count in zip(indices, data.replica_count.tolist(), strict=True):
-                if not 1 <= self.n_replicas <= count:
-                    raise ValueError(f"n_replicas={self.n_replicas}: path {index} of {self.file} has {count} replicas.")
-            data = replace(data, stress=data.replicas[:, : self.n_replicas].double().mean(1))
+            data = _over_first_replicas(data, self.n_replicas)
         if self.noise:
-            draws = [self._noise(index, data.stress.shape[1:]) for index in indices]
-            data = replace(data, stress=data.stress + self.noise * data.stress_scale * torch.stack(draws))
+            added = self.noise * data.stress_scale
+            stress = data.stress + added * torch.stack([self._noise(index, data.stress.shape[1:]) for index in indices])
+            error = torch.hypot(data.standard_error, added.expand_as(data.standard_error))
+            error[:, 0] = data.standard_error[:, 0]
+            data = replace(data, stress=stress, standard_error=error)
         return data
 
     def _noise(self, index: int, shape: torch.Size) -> Tensor:
@@ -135,6 +138,11 @@ class PathDataModule(LightningDataModule):
     def test_data(self) -> StressStrainData:
         return self.paths(self.test_indices)
 
+    def training_chunks(self) -> Iterator[StressStrainData]:
+        """The training paths, some at a time."""
+        for begin in range(0, len(self.train_indices), CHUNK):
+            yield self.training_paths(self.train_indices[begin : begin + CHUNK])
+
     @property
     def stress_scale(self) -> Tensor:
         """Standard deviation (6,) of each stress component over the whole training pool."""
@@ -145,6 +153,11 @@ class PathDataModule(LightningDataModule):
     def units(self) -> str:
         """Name of the unit of stress."""
         return str(self.dataset.about["units"])
+
+    @property
+    def time_unit(self) -> str:
+        """Name of the unit of time, empty where times only say what comes first."""
+        return str(self.dataset.about["time_unit"])
 
     @property
     def stress_measure(self) -> str:
@@ -191,6 +204,16 @@ class EpochShuffle(Sampler[int]):
 
 
 _PER_PATH = ("strain", "stress", "standard_error", "times")
+
+
+def _over_first_replicas(data: StressStrainData, most: int) -> StressStrainData:
+    """Means over at most so many replicas; of their errors the spread is that of all replicas of the path."""
+    stress, error = data.stress.clone(), data.standard_error.clone()
+    for path, count in enumerate(data.replica_count.tolist()):
+        if count > most:
+            stress[path] = data.replicas[path, :most].double().mean(0)
+            error[path] *= (count / most) ** 0.5
+    return replace(data, stress=stress, standard_error=error)
 
 
 class _Paths(Dataset[Batch]):

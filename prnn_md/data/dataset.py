@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import h5py
@@ -14,15 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prnn_md.data.verification import DatasetError, Twins, check_layout, verify
+from prnn_md.data.verification import CONVENTIONS, SPLITS, DatasetError, Twins, check_layout, verify
 from prnn_md.files import replaced_when_done
-from prnn_md.mechanics import COMPONENTS
 from prnn_md.statistics import mean_and_standard_error, stress_scale
 
 SCHEMA_VERSION = 2
-SPLITS = ("train", "pool", "valid", "test")
-"""Uses of a path; the pool holds further training paths, often with noisier labels, taken after those of train."""
-
 SETS = Path(__file__).parent / "sets"
 """Folder of the datasets that ship with the package."""
 
@@ -96,13 +91,17 @@ def averaged(
     time_unit: str = "",
     provenance: Mapping[str, Any] | None = None,
 ) -> StressStrainData:
-    """Data whose stresses are means over replicas (paths, R, T+1, 6), which are NaN where a path has fewer.
+    """Data whose stresses are means over replicas (paths, R, T+1, 6), the last of which are NaN where a path has fewer.
 
-    strain (paths, T+1, 6); times (T+1,) or (paths, T+1). Raises ValueError for a path with less than two replicas, and
-    where a component of the stress does not vary.
+    strain (paths, T+1, 6); times (T+1,) or (paths, T+1). Raises ValueError for a path with less than two replicas, or
+    with NaN elsewhere, and where a component of the stress does not vary.
     """
     replicas = replicas.float()
-    count = replicas.isfinite().all(-1).all(-1).sum(1)
+    numbers = replicas.isfinite().sum((2, 3))
+    count = (numbers > 0).sum(1)
+    for path, (found, expected) in enumerate(zip(numbers.tolist(), count.tolist(), strict=True)):
+        if found[:expected] != [replicas[0, 0].numel()] * expected:
+            raise ValueError(f"Path {path}: its {expected} replicas must come first and have no NaN.")
     means = [mean_and_standard_error(rows[:number].double()) for rows, number in zip(replicas, count, strict=True)]
     stress, error = (torch.stack(parts) for parts in zip(*means, strict=True))
     return StressStrainData(
@@ -198,38 +197,26 @@ class DatasetFile:
 
     def __init__(self, name_or_path: str | Path) -> None:
         self.path = resolve(name_or_path)
-        with _named(self.path):
-            self._file = h5py.File(self.path, "r")
-            check_layout(self._file, SCHEMA_VERSION, (*ARRAYS, *TEXTS, "stress_scale"), ATTRIBUTES)
-            attributes = self._file.attrs
-            self.about: dict[str, Any] = {name: str(attributes[name]) for name in ATTRIBUTES}
-            self.about["provenance"] = json.loads(attributes["provenance"])
-            self.about["stress_scale"] = torch.from_numpy(np.asarray(self._file["stress_scale"][()], dtype="<f8"))
-            self.checksum = str(attributes["checksum"])
-            self.family, self.split = (tuple(self._file[name].asstr()[()].tolist()) for name in ("family", "split"))
+        with _named(self.path), h5py.File(self.path, "r") as file:
+            check_layout(file, SCHEMA_VERSION, (*ARRAYS, *TEXTS, "stress_scale"), ATTRIBUTES)
+            self.about: dict[str, Any] = {name: str(file.attrs[name]) for name in ATTRIBUTES}
+            self.about["provenance"] = json.loads(file.attrs["provenance"])
+            self.about["stress_scale"] = torch.from_numpy(np.asarray(file["stress_scale"][()], dtype="<f8"))
+            self.checksum = str(file.attrs["checksum"])
+            self.family, self.split = (tuple(file[name].asstr()[()].tolist()) for name in ("family", "split"))
 
     def __len__(self) -> int:
         return len(self.split)
-
-    def __enter__(self) -> "DatasetFile":
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._file.close()
 
     def read(self, rows: Sequence[int] | None = None) -> StressStrainData:
         """The paths with these indices, in this order, by default all."""
         wanted = np.arange(len(self)) if rows is None else np.asarray(rows, dtype=np.int64)
         order, back = np.unique(wanted, return_inverse=True)
-        with _named(self.path):
+        with _named(self.path), h5py.File(self.path, "r") as file:
             parts: dict[str, Any] = {
-                name: torch.from_numpy(_rows(self._file[name], order).astype(kind)[back])
-                for name, kind in ARRAYS.items()
+                name: torch.from_numpy(_rows(file[name], order).astype(kind)[back]) for name, kind in ARRAYS.items()
             }
-            ids = _rows(self._file["label_ids"].asstr(), order)[back].tolist()
+            ids = _rows(file["label_ids"].asstr(), order)[back].tolist()
         parts["label_ids"] = tuple(tuple(names) for names in ids)
         parts["family"], parts["split"] = (tuple(np.array(t)[wanted].tolist()) for t in (self.family, self.split))
         return StressStrainData(**parts, **self.about)
@@ -244,7 +231,7 @@ class DatasetFile:
         digest, twins = _Digest(), Twins()
         with _named(self.path):
             for number, data in enumerate(self.chunks()):
-                verify(data, SPLITS, first=number * CHUNK)
+                verify(data, first=number * CHUNK)
                 twins.add(data.strain, data.times, data.split, first=number * CHUNK)
                 digest.add(data)
             if digest.of(self.about) != self.checksum:
@@ -258,36 +245,37 @@ def _rows(array: h5py.Dataset, order: np.ndarray) -> np.ndarray:
 
 def read_dataset(name_or_path: str | Path) -> StressStrainData:
     """Read and verify a dataset; DatasetError names the file, path and increment of what is wrong."""
-    with DatasetFile(name_or_path) as file:
-        file.verify()
-        return file.read()
+    file = DatasetFile(name_or_path)
+    file.verify()
+    return file.read()
 
 
 def write_dataset(path: str | Path, data: StressStrainData) -> None:
     """Verify a dataset and write it, whole or not at all. Raises DatasetError as `read_dataset` does."""
     try:
-        verify(data, SPLITS)
+        verify(data)
         Twins().add(data.strain, data.times, data.split)
     except DatasetError as error:
         raise DatasetError(f"{path}: not written: {error}") from None
     with replaced_when_done(path) as temporary, h5py.File(temporary, "x") as file:
         for name, kind in {**ARRAYS, "stress_scale": "<f8"}.items():
-            options = {"compression": "gzip", "shuffle": True} if name == "replicas" else {}
-            file.create_dataset(name, data=getattr(data, name).numpy().astype(kind), **options)
+            array = getattr(data, name).numpy().astype(kind)
+            packed = {"compression": "gzip", "shuffle": True, "chunks": (1, *array.shape[1:])}
+            file.create_dataset(name, data=array, **(packed if name == "replicas" and array.size else {}))
         for name in TEXTS:
             texts = np.array(getattr(data, name), dtype=object)
             file.create_dataset(name, data=texts, dtype=h5py.string_dtype())
         file.attrs.update(
             schema_version=SCHEMA_VERSION,
-            components=",".join(COMPONENTS),
             provenance=json.dumps(data.provenance),
             checksum=checksum(data),
+            **CONVENTIONS,
             **{name: getattr(data, name) for name in ATTRIBUTES},
         )
 
 
 def checksum(data: StressStrainData) -> str:
-    """SHA-256 over names, shapes and contents of all arrays, texts and attributes but the provenance."""
+    """SHA-256 over names, shapes and contents of all arrays, texts and attributes."""
     digest = _Digest()
     digest.add(data)
     return digest.of({field.name: getattr(data, field.name) for field in fields(data)})
@@ -312,7 +300,7 @@ class _Digest:
 
     def of(self, about: Mapping[str, Any]) -> str:
         digests = {name: digest.hexdigest() for name, digest in self._parts.items()}
-        texts = {name: about[name] for name in ATTRIBUTES}
+        texts = {name: about[name] for name in (*ATTRIBUTES, "provenance")}
         scale = np.ascontiguousarray(about["stress_scale"].numpy().astype("<f8")).tobytes().hex()
         told = json.dumps([digests, self._shapes, texts, scale], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from prnn_md.data.dataset import ARRAYS, SPLITS, TEXTS, StressStrainData, checksum, scale_of
-from prnn_md.data.verification import DatasetError, Twins
+from prnn_md.data.dataset import ARRAYS, TEXTS, StressStrainData, checksum, scale_of
+from prnn_md.data.verification import SPLITS, DatasetError, Twins
 
 DRAWN = ("test", "valid", "train", "pool")
 """Uses in the order in which paths are drawn, so that more training paths leave the others as they are."""
@@ -117,7 +117,7 @@ def _refuse_twins(parts: Sequence[tuple[str, StressStrainData]]) -> None:
     begins, twins = list(accumulate((len(data) for _, data in parts), initial=0)), Twins()
     for begin, (_, data) in zip(begins, parts, strict=False):
         try:
-            twins.add(data, first=begin)
+            twins.add(data.strain, data.times, data.split, first=begin)
         except DatasetError as error:
             places = ", ".join(f"{name} from {begin}" for begin, (name, _) in zip(begins, parts, strict=False))
             raise DatasetError(f"{error} Paths are numbered on through the files: {places}.") from None

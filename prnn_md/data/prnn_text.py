@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prnn_md.data.dataset import SPLITS, StressStrainData, without_noise
+from prnn_md.data.dataset import StressStrainData, without_noise
 from prnn_md.data.editing import default_counts, split_anew
 from prnn_md.data.verification import DatasetError, Twins, verify
 from prnn_md.mechanics import MPA, biot_from_cauchy, to_mandel
@@ -73,7 +73,8 @@ class PrnnTextFile:
         data = read_prnn_text(self.path)
         self._data = split_anew(data, data.name, default_counts(len(data)), seed=0)
         self.family, self.split = self._data.family, self._data.split
-        self.about = {name: getattr(self._data, name) for name in ("units", "stress_measure", "stress_scale")}
+        told = ("units", "time_unit", "stress_measure", "stress_scale")
+        self.about = {name: getattr(self._data, name) for name in told}
 
     def read(self, rows: Sequence[int] | None = None) -> StressStrainData:
         """The paths with these indices, in this order, by default all."""
@@ -82,8 +83,8 @@ class PrnnTextFile:
     def verify(self) -> None:
         """DatasetError for the first path that is not as it should be."""
         try:
-            verify(self._data, SPLITS)
-            Twins().add(self._data)
+            verify(self._data)
+            Twins().add(self._data.strain, self._data.times, self._data.split)
         except DatasetError as error:
             raise DatasetError(f"{self.path}: {error}") from None
 

@@ -18,8 +18,9 @@ from typing import TextIO
 import torch
 from torch import Tensor
 
-from prnn_md.data.dataset import SPLITS, StressStrainData, without_noise
+from prnn_md.data.dataset import StressStrainData, without_noise
 from prnn_md.data.strain_csv import StrainCsvError, check_stretches, finite_number, opened, path_name, path_times, table
+from prnn_md.data.verification import SPLITS
 from prnn_md.mechanics import COMPONENTS, biot_from_cauchy, from_mandel, mandel_weights, polar_decomposition, to_mandel
 
 STRAINS = {

@@ -14,6 +14,17 @@ from prnn_md.statistics import mean_and_standard_error
 if TYPE_CHECKING:
     from prnn_md.data.dataset import StressStrainData
 
+SPLITS = ("train", "pool", "valid", "test")
+"""Uses of a path; the pool holds further training paths, often with noisier labels, taken after those of train."""
+
+CONVENTIONS = {
+    "components": ",".join(COMPONENTS),
+    "notation": "mandel",  # shear components are times sqrt(2)
+    "strain_measure": "biot",  # U - I, in the frame that is rotated back
+    "tension": "positive",
+}
+"""Attributes of every file, by which others can read it."""
+
 UNITS = (LJ.stress, MPA.stress)
 TIME_UNITS = ("", "tau", "fs", "s")
 _TEXTS = ("family", "split", "label_ids")
@@ -31,19 +42,19 @@ def check_layout(file: h5py.File, version: int, arrays: Sequence[str], attribute
         found = "missing" if found is None else found
         raise DatasetError(f"the schema version is {found}; this prnn_md reads version {version}.")
     missing = [f"/{name}" for name in arrays if name not in file]
-    named = (*attributes, "components", "provenance", "checksum")
+    named = (*attributes, *CONVENTIONS, "provenance", "checksum")
     missing += [f"attribute {name}" for name in named if name not in file.attrs]
     if missing:
         raise DatasetError(f"missing: {', '.join(missing)}.")
     for name in _TEXTS:
         if len(file[name]) != len(file["strain"]):
             raise DatasetError(f"/{name} has {len(file[name])} entries for {len(file['strain'])} paths.")
-    components = ",".join(COMPONENTS)
-    if file.attrs["components"] != components:
-        raise DatasetError(f"the components must be '{components}', got '{file.attrs['components']}'.")
+    for name, value in CONVENTIONS.items():
+        if file.attrs[name] != value:
+            raise DatasetError(f"the {name.replace('_', ' ')} must be '{value}', got '{file.attrs[name]}'.")
 
 
-def verify(data: "StressStrainData", splits: Sequence[str], first: int = 0) -> None:
+def verify(data: "StressStrainData", first: int = 0) -> None:
     """DatasetError for the first fault in the paths, which are numbered from `first`."""
     _verify_shapes(data)
     for name in _FINITE:
@@ -56,9 +67,9 @@ def verify(data: "StressStrainData", splits: Sequence[str], first: int = 0) -> N
         if value not in allowed:
             names = ", ".join(f"'{name}'" for name in allowed)
             raise DatasetError(f"the {what} must be {names}, got '{value}'.")
-    unknown = sorted(set(data.split) - set(splits))
+    unknown = sorted(set(data.split) - set(SPLITS))
     if unknown:
-        raise DatasetError(f"/split must hold {', '.join(splits)}, got '{unknown[0]}'.")
+        raise DatasetError(f"/split must hold {', '.join(SPLITS)}, got '{unknown[0]}'.")
     for path in data.strain[:, 0].ne(0).any(-1).nonzero().flatten().tolist()[:1]:
         raise DatasetError(f"/strain, path {first + path}, increment 0: it must be at zero strain.")
     stretches = least_stretch(data.strain)

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from prnn_md.app.building import build, build_cell, build_module, build_trainer, input_files, use_hardware
 from prnn_md.app.composition import Config, groups
 from prnn_md.app.overrides import checked_config
+from prnn_md.data.dataset import read_dataset, write_dataset
 from prnn_md.md.library import library_path
 from prnn_md.training.callbacks import BestCheckpoint
 
@@ -111,6 +113,14 @@ def test_units_of_md_cells_are_checked_before_any_is_built(
     data = tiny_dataset if unit == "MPa" else tiny_dataset_in_mpa
     config = checked_config([f"md={cells}", f"dataset.path={data}", "dataset.n_valid=null"])
     with pytest.raises(ValueError, match=f"unit of stress of md.{cells} is {re.escape(unit)}, that of the dataset"):
+        build_module(config, build(config["dataset"]))
+
+
+def test_units_of_time_are_checked_for_cells_at_a_strain_rate(tiny_dataset: Path, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "slow.h5", replace(read_dataset(tiny_dataset), time_unit="s"))
+    words = ["md=polymer", "md/dynamics=langevin", f"dataset.path={tmp_path / 'slow.h5'}", "dataset.n_valid=null"]
+    config = checked_config([*words, "dataset.n_train=null"])
+    with pytest.raises(ValueError, match=r"unit of time of md.polymer is tau, that of the dataset .*slow.h5 is s"):
         build_module(config, build(config["dataset"]))
 
 

@@ -1,5 +1,6 @@
 """Which paths are chosen, and in which order they come, also across a restart of the training."""
 
+import pickle
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
@@ -126,8 +127,8 @@ def test_training_labels_may_be_means_over_fewer_replicas(tmp_path: Path) -> Non
     one = PathDataModule(str(file), n_replicas=1)
     torch.testing.assert_close(one.train_data.stress, one.paths(one.train_indices).stress - 1.0)
     torch.testing.assert_close(one.valid_data.stress, module.valid_data.stress)
-    with pytest.raises(ValueError, match=r"n_replicas=3: path \d+ of .*few\.h5 has 2 replicas"):
-        _ = PathDataModule(str(file), n_replicas=3).train_data
+    torch.testing.assert_close(one.train_data.standard_error, 2**0.5 * one.paths(one.train_indices).standard_error)
+    assert torch.equal(PathDataModule(str(file), n_replicas=9).train_data.stress, module.train_data.stress)
 
 
 def test_noise_is_drawn_for_each_training_path_from_the_seed(numbered: str) -> None:
@@ -136,11 +137,19 @@ def test_noise_is_drawn_for_each_training_path_from_the_seed(numbered: str) -> N
     assert not noise[:, 0].any()
     assert 0.08 < float(noise[:, 1:].std()) < 0.12
     assert torch.equal(module.train_data.stress, PathDataModule(numbered, noise=0.1).train_data.stress)
+    error, before = module.train_data.standard_error, module.paths(module.train_indices).standard_error
+    torch.testing.assert_close(error[:, 1:].square(), before[:, 1:].square() + (0.1 * module.stress_scale).square())
     fewer = PathDataModule(numbered, n_train=3, noise=0.1)
     assert torch.equal(fewer.train_data.stress, module.train_data.stress[:3])
     assert torch.equal(module.test_data.stress, PathDataModule(numbered).test_data.stress)
     batch = next(iter(PathDataModule(numbered, n_train=1, noise=0.1).train_dataloader()))
     torch.testing.assert_close(batch["stress"][0], module.train_data.stress[0])
+
+
+def test_a_module_can_be_sent_to_another_process(numbered: str) -> None:
+    for lazy in (False, True):
+        module = pickle.loads(pickle.dumps(PathDataModule(numbered, lazy=lazy)))
+        assert len(module.train_data) == 12
 
 
 def test_lazy_reading_gives_the_same_batches(numbered: str) -> None:
@@ -224,6 +233,7 @@ def test_a_restart_meets_the_same_batches_as_an_uninterrupted_run(numbered: str,
         ({"n_train": 0}, "n_train must be between 1 and 12"),
         ({"n_valid": 7}, "n_valid must be between 1 and 6"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"n_replicas": 0}, "n_replicas must be at least 1"),
         ({"noise": -0.1}, "noise, in units of the stress scale, must not be negative"),
     ],
 )

@@ -63,9 +63,9 @@ def test_reading_gives_back_what_was_written(written: Path) -> None:
 
 def test_paths_are_read_when_they_are_asked_for(written: Path) -> None:
     whole = made_up()
-    with DatasetFile(written) as file:
-        assert (len(file), file.split, file.family) == (6, whole.split, whole.family)
-        some = file.read([4, 1, 4])
+    file = DatasetFile(written)
+    assert (len(file), file.split, file.family) == (6, whole.split, whole.family)
+    some = file.read([4, 1, 4])
     for name in ARRAYS:
         torch.testing.assert_close(getattr(some, name), getattr(whole, name)[[4, 1, 4]], rtol=0, atol=0)
     assert some.label_ids == tuple(whole.label_ids[index] for index in (4, 1, 4))
@@ -104,8 +104,8 @@ def test_sets_without_replicas_are_read_in_parts(paths: int, tmp_path: Path) -> 
     write_dataset(tmp_path / "exact.h5", whole)
     assert read_dataset(tmp_path / "exact.h5").replicas.shape == (paths, 0, 5, 6)
     some = [*range(0, paths, 2), 1]
-    with DatasetFile(tmp_path / "exact.h5") as file:
-        part = file.read(some)
+    file = DatasetFile(tmp_path / "exact.h5")
+    part = file.read(some)
     torch.testing.assert_close(part.stress, data.stress[some], rtol=0, atol=0)
     assert part.label_ids == ((),) * len(some)
     assert not part.standard_error.any()
@@ -116,6 +116,15 @@ def test_the_scale_is_that_of_train_or_of_all_where_there_is_none() -> None:
     data = made_up()
     torch.testing.assert_close(scale_of(data.stress, data.split), stress_scale(data.stress[:2]))
     torch.testing.assert_close(scale_of(data.stress, ("test",) * 6), stress_scale(data.stress))
+
+
+def test_replicas_that_are_not_there_must_be_the_last(tmp_path: Path) -> None:
+    data = made_up()
+    for hole in ((1, 0), (1, 2, 3)):
+        replicas = data.replicas.clone()
+        replicas[hole] = torch.nan
+        with pytest.raises(ValueError, match=r"Path 1: its \d replicas must come first and have no NaN"):
+            averaged("holes", data.strain, data.times, replicas, data.family, data.split, data.units)
 
 
 def test_file_has_the_documented_layout(written: Path) -> None:
@@ -257,6 +266,9 @@ def attribute(name: str, value: object) -> Callable[[h5py.File], None]:
         (attribute("provenance", "{"), "not a readable HDF5 dataset"),
         (attribute("stress_measure", "cauchy"), "stress measure must be 'biot', got 'cauchy'"),
         (attribute("components", "xx,yy,zz,xy,yz,xz"), "components must be 'xx,yy,zz,yz,xz,xy'"),
+        (attribute("notation", "voigt"), "the notation must be 'mandel', got 'voigt'"),
+        (attribute("strain_measure", "green_lagrange"), "the strain measure must be 'biot', got 'green_lagrange'"),
+        (attribute("provenance", '{"seed": 1}'), "checksum does not match"),
         (attribute("schema_version", 1), "schema version is 1; this prnn_md reads version 2"),
         (attribute("schema_version", None), "schema version is missing"),
     ],
