@@ -3,6 +3,11 @@
 Prints a table; `--json FILE` writes its rows, with the settings and versions; `--quick` does less of everything.
 Stores are made in `--folder`, by default that of temporary files, and removed.
 
+scale_time           queries of one time step of a mesh of 10,000 elements x 8 quadrature points x 5 replicas, asked
+                     and answered by two workers of a labeler that does next to nothing.
+scale_command        peak memory of the command that had them answered.
+scale_worker         peak memory of the larger worker.
+scale_disk           what the store then takes on disk.
 serial_overhead      answering trivial queries in this process, all that `answer` does.
 serial_last_first    the last tenth of these labels against the first.
 pool_overhead        the same by one worker process, from its first label to its last, so without its start.
@@ -11,11 +16,6 @@ two_workers_vs_one   labels per second by two workers against one, each label ab
                      of 80-bead polymer cells, on one core.
 two_processes_vs_one the same labels by two processes that know nothing of each other, and of no store: what the
                      machine can give.
-scale_time           queries of one time step of a mesh of 10,000 elements x 8 quadrature points x 5 replicas, asked
-                     and answered by two workers of a labeler that does next to nothing.
-scale_command        peak memory of the command that had them answered.
-scale_worker         peak memory of the larger worker.
-scale_disk           what the store then takes on disk.
 """
 
 import argparse
@@ -193,25 +193,19 @@ def label_alone(number: int, size: Size) -> tuple[float, float]:
 
 
 def scale(folder: Path, size: Size) -> Iterator[Row]:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        seconds, command, worker = pool.submit(answer_a_mesh, folder / "scale", size).result()
+    """Must be the first of all, since peaks of memory are those since the start."""
+    trivial = Trivial()
+    queries = trivial.queries(size.elements * size.points, size.replicas)
+    seconds = answered(folder / "scale", queries, trivial, PoolExecutor(2))
+    command, worker = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     disk = sum(path.lstat().st_blocks * 512 for path in (folder / "scale").rglob("*"))
     yield Row("scale_time", seconds / 60.0, "min", 15.0)
-    yield Row("scale_command", command / 1e6, "MB", 1000.0)
-    yield Row("scale_worker", worker / 1e6, "MB", 1000.0)
+    yield Row("scale_command", command * 1024 / 1e6, "MB", 1000.0)
+    yield Row("scale_worker", worker * 1024 / 1e6, "MB", 1000.0)
     yield Row("scale_disk", disk / 1e6, "MB", 2000.0)
 
 
-def answer_a_mesh(folder: Path, size: Size) -> tuple[float, int, int]:
-    """Seconds, and the peak memory in bytes of this process and of the larger of its workers."""
-    trivial = Trivial()
-    queries = trivial.queries(size.elements * size.points, size.replicas)
-    seconds = answered(folder, queries, trivial, PoolExecutor(2))
-    usage = [resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return seconds, usage[0], usage[1]
-
-
-PARTS: Sequence[Callable[[Path, Size], Iterator[Row]]] = (overhead, two_workers, scale)
+PARTS: Sequence[Callable[[Path, Size], Iterator[Row]]] = (scale, overhead, two_workers)
 
 
 def measured(folder: Path, size: Size) -> Iterator[Row]:

@@ -41,16 +41,16 @@ def test_label_store_writes_rows_with_goals(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads(table.read_text())
     assert [row["name"] for row in report["rows"]] == [
+        "scale_time",
+        "scale_command",
+        "scale_worker",
+        "scale_disk",
         "serial_overhead",
         "serial_last_first",
         "pool_overhead",
         "pool_last_first",
         "two_workers_vs_one",
         "two_processes_vs_one",
-        "scale_time",
-        "scale_command",
-        "scale_worker",
-        "scale_disk",
     ]
     for row in report["rows"]:
         assert row["value"] > 0
