@@ -173,7 +173,7 @@ def test_parts_can_be_merged_again(tiny: str, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "both.h5: 12 paths (6 train, 3 valid, 3 test)\n"
     both = read_dataset("both.h5")
     torch.testing.assert_close(both.stress_scale, whole.stress_scale)
-    assert checksum(replace(both, stress_scale=whole.stress_scale)) == checksum(whole)
+    assert checksum(replace(both, stress_scale=whole.stress_scale, provenance=whole.provenance)) == checksum(whole)
     assert main(["dataset", "merge", "both.h5", "1.h5", "--output", "twice.h5"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: /strain: paths 8 and 12 are the same.")
