@@ -85,11 +85,11 @@ class Generation:
         left = [query for query in queries if states.get(query.id) != DONE]
         samples_left = sum(states.get(query.id) != DONE for query in self.samples)
         amounts = {query.id: self.follower.dynamics.amount(query.inputs["times"]) for query in queries}
-        per_sample, per_label = (sum(found.values()) / len(found) for found in (sample_costs, costs))
-        per_amount = sum(costs.values()) / sum(amounts[id_] for id_ in costs)
+        per_sample, per_label = (sum(found.values()) / max(len(found), 1) for found in (sample_costs, costs))
+        per_amount = sum(costs.values()) / max(sum(amounts[id_] for id_ in costs), 1e-300)
         seconds = samples_left * per_sample + per_amount * sum(amounts[query.id] for query in left)
         workers = getattr(self.executor, "workers", 1)
-        stored = len(queries) * (_on_disk(max(sizes.values())) + len(queries[0].data))
+        stored = len(queries) * (_on_disk(max(sizes.values(), default=0)) + len(queries[0].data))
         written = self.strain.nbytes * 3 + len(queries) * self.strain[0].nbytes // 2
         lines = [
             f"paths       {len(self.queries)} of {self.strain.shape[1] - 1} increments",
@@ -102,15 +102,19 @@ class Generation:
         return "\n".join(lines)
 
     def _time_some(self, queries: Sequence[Query]) -> None:
-        """Answer some queries from all over the dataset, the shorter ones, unless the costs of enough are known."""
+        """Answer some queries to few samples, the shorter ones of all kinds, unless the costs of enough are known."""
         with closing(self.place.open()) as store:
+            states = store.states([query.id for query in [*queries, *self.samples]])
             known = len(store.costs([query.id for query in queries]))
-            has_sample = bool(store.costs([query.id for query in self.samples]))
-        parts = [list(part) for part in np.array_split(np.arange(len(queries)), TIMED) if len(part)]
-        shortest = [min(part, key=lambda i: float(queries[i].inputs["times"][-1])) for part in parts]
-        timed = [queries[i] for i in shortest][: max(0, TIMED - known)]
-        needed = {query.parent for query in timed} | (set() if has_sample else {self.samples[0].id})
-        self._answer([query for query in self.samples if query.id in needed], self.sampler, "samples")
+        left = [query for query in queries if states.get(query.id) != DONE]
+        if known >= TIMED or not left:
+            return
+        made: set[str | None] = {query.id for query in self.samples if states.get(query.id) == DONE}
+        ready = [query for query in left if query.parent in (made or {left[0].parent})] or left[:1]
+        parts = np.array_split(np.arange(len(ready)), min(TIMED, len(ready)))
+        timed = [ready[min(part, key=lambda i: float(ready[i].inputs["times"][-1]))] for part in parts]
+        parents = {query.parent for query in timed}
+        self._answer([query for query in self.samples if query.id in parents], self.sampler, "samples")
         self._answer(timed, self.follower, "labels")
 
     def _answer(self, queries: Sequence[Query], labeler: Labeler, what: str) -> None:

@@ -39,7 +39,7 @@ def sample_queries(labeler: SampleLabeler, seeds: Sequence[int]) -> list[Query]:
     return [Query(digest, {"seed": torch.tensor(seed)}, number) for number, seed in enumerate(seeds)]
 
 
-def sample_seeds(seed: int, size: int, count: int) -> list[int]:
-    """Seeds of `count` samples of so many particles, positive and below LAMMPS' limit of 900 million."""
-    states = [np.random.SeedSequence([seed, size, index]).generate_state(1)[0] for index in range(count)]
+def sample_seeds(seed: int, stream: int, count: int) -> list[int]:
+    """Seeds of `count` samples, positive and below LAMMPS' limit of 900 million; other streams are independent."""
+    states = [np.random.SeedSequence([seed, stream, index]).generate_state(1)[0] for index in range(count)]
     return [int(state % 899_999_000) + 1 for state in states]

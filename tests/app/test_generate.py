@@ -1,5 +1,6 @@
 """`prnn-md generate` makes a dataset with LAMMPS, and goes on after an interruption."""
 
+import re
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,9 +88,23 @@ def data(made: Interrupted) -> StressStrainData:
 def test_an_estimate_says_what_is_left_to_do(made: Interrupted) -> None:
     lines = dict(line.split("  ", 1) for line in made.estimate.splitlines())
     assert lines["paths"].strip() == "10 of 2 increments"
-    assert lines["labels"].strip() == "24, 18 to be computed"
+    assert lines["labels"].strip() == "24, 22 to be computed"
     assert "core-hours" in lines["to be done"]
     assert "MB in" in lines["disk"]
+
+
+def test_a_finished_dataset_needs_no_estimate_from_timed_labels(made: Interrupted, tmp_path: Path) -> None:
+    kept = [word for word in words(made.file.parent) if not word.startswith("output=")]
+    before = labels(made.file.parent)
+    text = Generation(generate_config([*kept, f"output={tmp_path / 'other.h5'}"])).estimate()
+    assert re.search(r"labels +24, 0 to be computed", text)
+    assert re.search(r"to be done +0 core-hours", text)
+    assert labels(made.file.parent) == before
+
+
+def test_an_estimate_takes_few_samples(tmp_path: Path) -> None:
+    text = Generation(generate_config(words(tmp_path))).estimate()
+    assert re.search(r"samples +5, 4 to be made", text)
 
 
 def test_a_repetition_makes_only_what_is_lost(made: Interrupted) -> None:
