@@ -4,17 +4,15 @@ import hashlib
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ProgressBar
 from torch import Tensor
 
 from prnn_md.app.composition import PARTS, Config
 from prnn_md.app.fields import registered_targets
+from prnn_md.app.instantiation import build
 from prnn_md.app.metrics_log import RunLogger
 from prnn_md.app.schema_models import EmbeddedCell
 from prnn_md.cell import Cell
@@ -25,17 +23,6 @@ from prnn_md.training.module import SurrogateModule
 
 TIMED = ("prnn_md.md.langevin.LangevinCell", "prnn_md.md.overdamped.OverdampedCell")
 """Dynamics that follow the times of a path."""
-
-
-def build(node: Any, **given: Any) -> Any:
-    """The object that a node with a `_target_` describes, with plain lists and dictionaries inside.
-
-    `given` are further arguments. What goes wrong in the constructor is raised as it is.
-    """
-    try:
-        return instantiate(node, _convert_="all", **given)
-    except InstantiationException as error:
-        raise error.__cause__ or error from None
 
 
 def use_hardware(config: Config) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prnn_md.app.building import build
+from prnn_md.app.instantiation import build
 from prnn_md.data.dataset import StressStrainData, averaged, write_dataset
 from prnn_md.data.path_families import FAMILIES
 from prnn_md.data.paths import PathOptions, sample_paths

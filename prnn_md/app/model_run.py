@@ -9,11 +9,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from prnn_md.app.building import build, build_module, build_trainer, input_files
+from prnn_md.app.building import build_module, build_trainer, input_files
 from prnn_md.app.comparison import Row, row
 from prnn_md.app.composition import Config
 from prnn_md.app.evaluation import errors, predicted_stress, remembered
 from prnn_md.app.figures import draw_all
+from prnn_md.app.instantiation import build
 from prnn_md.app.ledger import Ledger
 from prnn_md.app.metrics_log import MetricsLog, RunLogger, read_metrics
 from prnn_md.app.predictions import Predictions

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prnn_md.app.building import build, use_hardware
+from prnn_md.app.building import use_hardware
 from prnn_md.app.comparison import Row, describe_data, print_comparison, save_comparison, zero_row
 from prnn_md.app.composition import Config
+from prnn_md.app.instantiation import build
 from prnn_md.app.ledger import Ledger, check_same_config, interruptible, read_result
 from prnn_md.app.model_run import train_and_judge
 from prnn_md.data.datamodule import PathDataModule

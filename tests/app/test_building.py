@@ -12,8 +12,9 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
-from prnn_md.app.building import build, build_cell, build_module, build_trainer, input_files, use_hardware
+from prnn_md.app.building import build_cell, build_module, build_trainer, input_files, use_hardware
 from prnn_md.app.composition import Config, groups
+from prnn_md.app.instantiation import build
 from prnn_md.app.overrides import checked_config
 from prnn_md.data.dataset import read_dataset, write_dataset
 from prnn_md.md.library import library_path
