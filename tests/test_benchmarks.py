@@ -55,5 +55,5 @@ def test_label_store_writes_rows_with_goals(tmp_path: Path) -> None:
     for row in report["rows"]:
         assert row["value"] > 0
         assert row["name"] in done.stdout
-    assert report["size"]["elements"] == 100
+    assert report["size"]["elements"] == 20
     assert [file.name for file in tmp_path.iterdir()] == ["rows.json"]

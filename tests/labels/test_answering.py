@@ -130,7 +130,7 @@ def check_killed(store: Path, whole: Path, kills: int, workers: int) -> None:
         assert set(opened.states(list(contents(store))).values()) == {DONE}
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.acceptance), 3])
 def test_killed_workers_and_commands_lose_and_repeat_nothing_that_is_finished(tmp_path: Path, workers: int) -> None:
     rng, kills, store = random.Random(workers), 0, tmp_path / "killed"
     store.mkdir()
