@@ -1,4 +1,4 @@
-# `make help` lists the targets. Variables: ARGS, PYTHON, TORCH, PIP_FLAGS, VENV (see README.md).
+# `make help` lists the targets. Variables: ARGS, JOBS, PYTHON, TORCH, PIP_FLAGS, VENV (see README.md).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -9,6 +9,8 @@ PYTHON ?= python3.11 python3
 # build of torch, such as cpu or cu126; empty: what the package index gives
 TORCH ?=
 PIP_FLAGS ?=
+# test files that run side by side
+JOBS ?= 2
 # further words for train.py or pytest
 ARGS ?=
 
@@ -29,7 +31,7 @@ train: $(VENV)/.installed ## install if needed and run the main job; ARGS="key=v
 
 .PHONY: test
 test: $(VENV)/.installed-dev ## install what tests need and run them, with coverage; ARGS for pytest
-	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest --cov $(ARGS)
+	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest --cov --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## check style and types
