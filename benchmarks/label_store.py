@@ -64,7 +64,7 @@ class Size:
     replicas: int = 5
 
 
-QUICK = Size(trivial=300, worked=4, cells=4, increments=10, elements=20)
+QUICK = Size(trivial=300, worked=8, cells=4, increments=10, elements=20)
 
 
 @dataclass(frozen=True)
