@@ -160,7 +160,10 @@ class Generation:
 
 
 def _drawn(samples: Sequence[Query], strain: Tensor, replicas: int) -> list[Query]:
-    """The samples that follow a path: of more samples, or for more replicas, mostly the same ones and others."""
+    """The samples that follow a path, in an order of its own.
+
+    For more replicas these stay and others are added; where there are more samples to choose from, most of them stay.
+    """
     path = hashlib.blake2b(strain.numpy().tobytes(), digest_size=8).hexdigest()
     return sorted(samples, key=lambda sample: hashlib.blake2b(f"{path} {sample.id}".encode()).digest())[:replicas]
 

@@ -190,7 +190,7 @@ def resolve(name_or_path: str | Path) -> Path:
 
 
 class DatasetFile:
-    """An open dataset: what it says of itself is at hand, and paths are read when they are asked for.
+    """A dataset on disk: what it says of itself is at hand, and paths are read when they are asked for.
 
     Raises DatasetError, which names the file and the place in it, for what cannot be read.
     """
