@@ -131,14 +131,16 @@ class LabelStore:
         return ids
 
     def claim(self, labeler: str, worker: str) -> Claim | None:
-        """The next query to this labeler (its digest) for a worker, None if none is left to claim."""
-        row = self._database.execute(
-            "UPDATE queries SET state = 'CLAIMED', worker = ?, lease_until = ?, tries = tries + 1 WHERE number = "
-            "(SELECT number FROM queries WHERE state = 'NEW' AND labeler = ? ORDER BY number LIMIT 1) "
-            "RETURNING query, tries",
-            (worker, time.time() + self.lease, labeler),
-        ).fetchone()
-        return None if row is None else Claim(Query.from_data(row[0]), worker, row[1])
+        """The next query to this labeler (its digest) for a worker, None if none is left to claim.
+
+        A query whose label was written, but could not be noted, is noted now.
+        """
+        while (claim := self._claim(labeler, worker)) is not None:
+            file = self.file(claim.query.id)
+            if not file.exists():
+                return claim
+            self._set_done(claim.query.id, file.read_bytes(), None)
+        return None
 
     def renew(self, claim: Claim) -> bool:
         """Lengthen the lease of a claim; whether the worker still has it."""
@@ -270,6 +272,15 @@ class LabelStore:
                 (query.id,),
             )
         return query.id
+
+    def _claim(self, labeler: str, worker: str) -> Claim | None:
+        row = self._database.execute(
+            "UPDATE queries SET state = 'CLAIMED', worker = ?, lease_until = ?, tries = tries + 1 WHERE number = "
+            "(SELECT number FROM queries WHERE state = 'NEW' AND labeler = ? ORDER BY number LIMIT 1) "
+            "RETURNING query, tries",
+            (worker, time.time() + self.lease, labeler),
+        ).fetchone()
+        return None if row is None else Claim(Query.from_data(row[0]), worker, row[1])
 
     def _choose_journal(self, several_machines: bool) -> None:
         """Which journal SQLite writes: the fast one, WAL, needs memory that all processes share."""

@@ -119,6 +119,17 @@ def test_a_finished_file_of_a_lost_worker_is_adopted(store: LabelStore) -> None:
     assert torch.equal(store.label(id_).outputs["stress"], torch.full((2, 6), 2.0))
 
 
+def test_a_finished_file_is_adopted_by_the_next_claim_where_noting_it_failed(store: LabelStore) -> None:
+    ids = store.add([query(0), query(1)])
+    claim = claimed(store)
+    store.file(claim.query.id).parent.mkdir()
+    store.file(claim.query.id).write_bytes(answer_to(claim).data)
+    store.give_back(claim)  # as a worker does whose database has no space left
+    assert claimed(store).query.id == ids[1]
+    assert store.states(ids) == {ids[0]: DONE, ids[1]: CLAIMED}
+    assert store.label(ids[0]).data == answer_to(claim).data
+
+
 def test_files_are_adopted_by_another_database(tmp_path: Path, store: LabelStore) -> None:
     store.add([query(0)])
     claim = claimed(store)
