@@ -26,6 +26,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import pairwise
@@ -54,9 +55,9 @@ from prnn_md.mechanics import (
     from_mandel,
     stretch_of,
     to_mandel,
-    upper_triangular_box,
 )
-from prnn_md.reference.system import cauchy_stress, deform, in_lammps, read_sample
+from prnn_md.reference.dynamics import Thermal as LangevinReference
+from prnn_md.reference.system import cauchy_stress, deform, in_lammps, read_sample, velocities_of
 
 PACKAGES = ("prnn_md", "lammps", "torch", "numpy", "scipy", "numba")
 ROOT = Path(__file__).parents[1]
@@ -269,23 +270,18 @@ def plain(curve: dict[str, Any]) -> dict[str, Any]:
 # Cells at a temperature
 
 
-def bath_commands(temperature: float, timestep: float, friction: float, seed: int) -> list[str]:
-    """Commands for a Langevin thermostat that also moves the centre of mass, as ours does."""
-    return [
-        f"timestep {timestep}",
-        f"velocity all create {temperature} {seed} mom no rot no dist gaussian",
-        "compute_modify thermo_temp extra/dof 0",
-        "compute pressure all pressure thermo_temp",
-        "thermo 0",
-        "fix move all nve",
-        f"fix bath all langevin {temperature} {temperature} {1.0 / friction} {seed + 1}",
-    ]
-
-
-def mean_cauchy(lammps: Any) -> Tensor:
-    """The Cauchy stress (3, 3) that `fix mean` has averaged, in the frame of the box."""
-    xx, yy, zz, xy, xz, yz = (-lammps.extract_fix("mean", 0, 1, i) for i in range(6))
-    return torch.tensor([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], dtype=torch.float64)
+@contextmanager
+def lammps_at(
+    sample: Samples, temperature: float, settings: "Thermal | Rates", seed: int
+) -> Iterator[tuple[Any, LangevinReference]]:
+    """A LAMMPS instance in which one sample is in equilibrium, and what drives it on; all steps are averaged."""
+    driven = LangevinReference(
+        temperature, settings.timestep, settings.friction, equilibration=settings.equilibration, window=1.0
+    )
+    with in_lammps(sample, force_field := polymer_force_field(sample)) as lammps:
+        driven.begin(lammps, force_field, seed)
+        driven.rest(lammps, sample.box[0])
+        yield lammps, driven
 
 
 def held_by_us(samples: Samples, temperature: float, settings: Thermal) -> tuple[Tensor, Tensor]:
@@ -302,23 +298,16 @@ def held_by_us(samples: Samples, temperature: float, settings: Thermal) -> tuple
 
 
 def held_by_lammps(samples: Samples, temperature: float, settings: Thermal) -> tuple[Tensor, Tensor]:
-    """The same of LAMMPS; its temperatures are means over blocks too."""
-    steps, force_field = round(settings.block / settings.timestep), polymer_force_field(samples)
-    temperatures, stresses = [], []
+    """The same of LAMMPS."""
+    temperatures, stresses, zero = [], [], torch.zeros(6, dtype=torch.float64)
     for number in range(len(samples)):
         sample, seed = samples[[number]], 10_000 * settings.seed + 10 * number + 1
-        frame, _ = upper_triangular_box(sample.box[0])
-        with in_lammps(sample, force_field) as lammps:
-            lammps.commands_list(bath_commands(temperature, settings.timestep, settings.friction, seed))
-            lammps.commands_list([f"run {round(settings.equilibration / settings.timestep)}", "reset_timestep 0"])
-            lammps.command(f"fix heat all ave/time 1 {steps} {steps} c_thermo_temp")
-            lammps.commands_list([f"fix mean all ave/time 1 {steps} {steps} c_pressure[*]", "run 0"])
+        with lammps_at(sample, temperature, settings, seed) as (lammps, driven):
             for _ in range(settings.blocks):
-                lammps.command(f"run {steps} pre no post no")
-                temperatures.append(lammps.extract_fix("heat", 0, 0))
-                stresses.append(to_mandel(frame @ mean_cauchy(lammps) @ frame.T))
+                stresses.append(driven.increment(lammps, sample.box[0], zero, zero, settings.block))
+                temperatures.append(velocities_of(lammps).square().mean())
     shape = (len(samples), settings.blocks)
-    return torch.tensor(temperatures, dtype=torch.float64).reshape(shape), torch.stack(stresses).reshape(*shape, 6)
+    return torch.stack(temperatures).reshape(shape), torch.stack(stresses).reshape(*shape, 6)
 
 
 def langevin_cell(samples: Samples, temperature: float, settings: "Thermal | Rates") -> LangevinCell:
@@ -388,37 +377,15 @@ def sheared_by_us(samples: Samples, rate: float, settings: Rates) -> Tensor:
 
 def sheared_by_lammps(samples: Samples, rate: float, settings: Rates) -> Tensor:
     """The same of LAMMPS."""
-    force_field, result = polymer_force_field(samples), []
-    steps = round(settings.shear / rate / settings.increments / settings.timestep)
+    result, dt = [], settings.shear / rate / settings.increments
     for turn, direction in enumerate(settings.directions):
         strains = shear_path(direction, settings.shear, settings.increments)
         for number in range(len(samples)):
             sample, seed = samples[[number]], 10_000 * settings.seed + 100 * number + 10 * turn + 1
-            with in_lammps(sample, force_field) as lammps:
-                lammps.commands_list(bath_commands(settings.temperature, settings.timestep, settings.friction, seed))
-                lammps.command(f"run {round(settings.equilibration / settings.timestep)}")
-                stresses = [drive(lammps, sample.box[0], *pair, steps) for pair in pairwise(strains)]
+            with lammps_at(sample, settings.temperature, settings, seed) as (lammps, driven):
+                stresses = [driven.increment(lammps, sample.box[0], *pair, dt) for pair in pairwise(strains)]
             result.append(shear_stress(torch.stack(stresses), direction))
     return torch.stack(result).reshape(len(settings.directions), len(samples), -1)
-
-
-def drive(lammps: Any, reference_box: Tensor, first: Tensor, last: Tensor, steps: int) -> Tensor:
-    """Mean Biot stress (6,) while so many steps bring the box from one strain (6,) to another."""
-    _, box = upper_triangular_box(stretch_of(last) @ reference_box)
-    (xx, xy, xz), (_, yy, yz), (_, _, zz) = box.tolist()
-    every = 4 if steps % 4 == 0 else 1
-    lammps.command("reset_timestep 0")
-    lammps.command(
-        f"fix strain all deform 1 x final 0 {xx:.17g} y final 0 {yy:.17g} z final 0 {zz:.17g} "
-        f"xy final {xy:.17g} xz final {xz:.17g} yz final {yz:.17g} remap x flip no units box"
-    )
-    lammps.command(f"fix mean all ave/time {every} {steps // every} {steps} c_pressure[*]")
-    lammps.command(f"run {steps}")
-    middle = 0.5 * (first + last)
-    frame, _ = upper_triangular_box(stretch_of(middle) @ reference_box)
-    stress = biot_from_cauchy(to_mandel(frame @ mean_cauchy(lammps) @ frame.T), middle)
-    lammps.commands_list(["unfix mean", "unfix strain"])
-    return stress
 
 
 def rates(settings: Rates) -> dict[str, Any]:

@@ -158,6 +158,7 @@ class Thermal:
             [
                 f"timestep {self._number('timestep') * unit:.17g}",
                 f"velocity all create {temperature} {seed} mom no rot no dist gaussian",
+                "compute_modify thermo_temp extra/dof 0",  # the bath moves the centre of mass too
                 "compute stress all pressure thermo_temp",
                 "thermo 0",
                 "fix move all nve",
