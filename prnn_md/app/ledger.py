@@ -136,14 +136,18 @@ def interruptible() -> Iterator[None]:
 def _check_continues(folder: Path, before: dict[str, Any], config: dict[str, Any]) -> None:
     if before.get("status") == "finished":
         raise FolderInUse(f"{folder} holds a finished run.")
-    if before.get("status") == "running" and before.get("host") == socket.gethostname() and _alive(before["process"]):
+    here = before["host"] == socket.gethostname() and before["process"] != os.getpid()
+    if before["status"] == "running" and here and is_going_on(before):
         raise FolderInUse(f"{folder} holds a run that is still going on, as process {before['process']}.")
     check_same_config(folder, config, "an unfinished run")
 
 
+def is_going_on(result: Mapping[str, Any]) -> bool:
+    """Whether a run that says it is running has a living process, which is believed of one on another machine."""
+    return result["host"] != socket.gethostname() or _alive(result["process"])
+
+
 def _alive(process: int) -> bool:
-    if process == os.getpid():
-        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,0 +1,104 @@
+"""Runs as their folders tell of them: what the commands that list, compare and report runs read."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prnn_md.app.ledger import SCHEMA_VERSION, is_going_on
+
+SWEEP_FILE = "sweep.json"
+"""In the folder of a sweep: what was asked for, and every job with its number and its values."""
+
+
+class RecordError(ValueError):
+    """A run folder that cannot be read; the message names the file and what to do."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run, or a model that was compared within one, with the content of its result.json."""
+
+    folder: Path
+    result: dict[str, Any]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration."""
+        config: dict[str, Any] = _read(self.folder / "config.yaml", yaml.safe_load)
+        return config
+
+    @property
+    def status(self) -> str:
+        """finished, failed, interrupted or running; "lost" for a run whose process is gone without a word."""
+        said = str(self.result["status"])
+        return "lost" if said == "running" and not is_going_on(self.result) else said
+
+    @property
+    def compared_in(self) -> Path | None:
+        """The folder of the run in which this model was compared with the main one, None for a main one."""
+        return self.folder.parent.parent if self.folder.parent.name == "compare" else None
+
+    @property
+    def sweep(self) -> Path | None:
+        """The folder of the sweep that the run belongs to, None if it was started alone."""
+        run = self.compared_in or self.folder
+        return run.parent if (run.parent / SWEEP_FILE).is_file() else None
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Final metrics by name, such as test/net_error; None where one is not finite."""
+        return dict(self.result.get("metrics", {}))
+
+
+def find_records(places: Sequence[Path], compared: bool = False) -> list[Record]:
+    """All runs in or below some folders, in the order in which they were started.
+
+    With `compared` the models that they were compared with too. Raises RecordError for a place that is not there,
+    and for a run that cannot be read or that another version wrote.
+    """
+    found = {}
+    for place in places:
+        if not place.is_dir():
+            raise RecordError(f"There is no folder {place}.")
+        for folder in _run_folders(place.resolve(), compared):
+            found[folder] = read_record(folder)
+    return sorted(found.values(), key=lambda record: (record.result["started"], str(record.folder)))
+
+
+def read_record(folder: Path) -> Record:
+    """The run in a folder. Raises RecordError if there is none, or none that can be read."""
+    result = _read(folder / "result.json", json.loads)
+    version = result.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise RecordError(
+            f"{folder / 'result.json'} has the schema version {version}, and this version of prnn_md reads "
+            f"{SCHEMA_VERSION}: use the version that wrote it."
+        )
+    return Record(folder, result)
+
+
+def read_sweep(folder: Path) -> dict[str, Any]:
+    """The content of sweep.json in the folder of a sweep."""
+    sweep: dict[str, Any] = _read(folder / SWEEP_FILE, json.loads)
+    return sweep
+
+
+def _run_folders(place: Path, compared: bool) -> Iterator[Path]:
+    """The folders with a result.json; what else is in one is not looked into."""
+    for name, folders, files in os.walk(place):
+        if "result.json" in files:
+            yield Path(name)
+            folders[:] = ["compare"] if compared and "compare" in folders else []
+
+
+def _read(file: Path, parse: Any) -> Any:
+    try:
+        return parse(file.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise RecordError(f"{file} cannot be read: {error}") from error

@@ -1,0 +1,71 @@
+"""Run folders are found and read, and what cannot be read is named."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prnn_md.app.ledger import Ledger
+from prnn_md.app.records import RecordError, find_records, read_record, read_sweep
+
+CONFIG = {"seed": 3, "seeds": {"data": 1}, "label": "PRNN"}
+
+
+def finished(folder: Path) -> Path:
+    with Ledger(folder, CONFIG) as ledger:
+        ledger.record(metrics={"test/error": 0.5})
+    return folder
+
+
+def rewrite(folder: Path, **entries: object) -> None:
+    file = folder / "result.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **entries}))
+
+
+def test_runs_are_found_in_the_order_of_their_start(tmp_path: Path) -> None:
+    folders = [finished(tmp_path / "b"), finished(tmp_path / "sweep" / "0"), finished(tmp_path / "a")]
+    for number, folder in enumerate(folders):
+        rewrite(folder, started=f"2026-01-0{number + 1}")
+    finished(folders[0] / "compare" / "gru")
+    assert [record.folder for record in find_records([tmp_path])] == folders
+    assert [record.folder for record in find_records([tmp_path / "a", tmp_path])] == folders
+    both = find_records([tmp_path], compared=True)
+    assert [record.folder.name for record in both] == ["b", "0", "a", "gru"]
+    assert [record.compared_in for record in both] == [None, None, None, folders[0]]
+    assert both[0].config == CONFIG
+    assert both[0].metrics == {"test/error": 0.5}
+
+
+def test_a_run_whose_process_is_gone_is_lost(tmp_path: Path) -> None:
+    assert read_record(finished(tmp_path)).status == "finished"
+    rewrite(tmp_path, status="running")
+    assert read_record(tmp_path).status == "running"
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    rewrite(tmp_path, process=int(gone.stdout))
+    assert read_record(tmp_path).status == "lost"
+    rewrite(tmp_path, host="elsewhere")
+    assert read_record(tmp_path).status == "running"
+
+
+def test_a_job_of_a_sweep_knows_its_sweep(tmp_path: Path) -> None:
+    alone, job = finished(tmp_path / "alone"), finished(tmp_path / "sweep" / "0")
+    (tmp_path / "sweep" / "sweep.json").write_text('{"words": ["seed=1,2"]}')
+    assert read_record(alone).sweep is None
+    assert read_record(job).sweep == tmp_path / "sweep"
+    assert read_record(finished(job / "compare" / "gru")).sweep == tmp_path / "sweep"
+    assert read_sweep(tmp_path / "sweep") == {"words": ["seed=1,2"]}
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=f"There is no folder {tmp_path / 'missing'}"):
+        find_records([tmp_path / "missing"])
+    with pytest.raises(RecordError, match=r"result\.json cannot be read: .*No such file"):
+        read_record(tmp_path)
+    rewrite(finished(tmp_path), schema_version=99)
+    with pytest.raises(RecordError, match=r"result\.json has the schema version 99, .* reads 1: use the version"):
+        read_record(tmp_path)
+    (tmp_path / "result.json").write_text("{")
+    with pytest.raises(RecordError, match=r"result\.json cannot be read"):
+        find_records([tmp_path])
