@@ -31,6 +31,9 @@ PARTS = ("md", "encoder", "decoder")
 REFERENCES = ("dynamics",)
 """Keys that only stand in for a part of others, into which they are copied."""
 
+SEARCHES = "hparams_search"
+"""The group of searches, which are for sweeps and leave no key of their own."""
+
 MD_REFERENCES = ("backend", "trainable")
 """The same, below md: what all cells have in common."""
 
@@ -53,9 +56,9 @@ def groups() -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for file in sorted(config_dir().rglob("*.yaml")):
         name = file.parent.relative_to(config_dir()).as_posix()
-        if name.split("/")[0] in KEYS:
+        if name.split("/")[0] in (*KEYS, SEARCHES):
             found.setdefault(name, []).append(file.stem)
-    ordered = sorted(found, key=lambda name: (KEYS.index(name.split("/")[0]), name))
+    ordered = sorted(found, key=lambda name: ((*KEYS, SEARCHES).index(name.split("/")[0]), name))
     return {name: tuple(found[name]) for name in ordered}
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from prnn_md.cell import Cell
 from prnn_md.data.dataset import StressStrainData
 from prnn_md.files import replaced_when_done
+from prnn_md.progress import duration
 from prnn_md.statistics import NetError, net_error
-from prnn_md.training.callbacks import duration
 from prnn_md.training.module import failures_named
 
 

@@ -27,7 +27,7 @@ def checked_config(words: Sequence[str]) -> Config:
 
 def checked_composition(words: Sequence[str], with_hydra: bool = False) -> DictConfig:
     """Hydra's composition; raises ConfigError for a word that is no override, or whose option or key is not there."""
-    overrides = [_parsed(word) for word in words]
+    overrides = [parsed(word) for word in words]
     for override in overrides:
         if override.key_or_group in groups():
             _check_option(override)
@@ -45,7 +45,7 @@ def sweep_runs(words: Sequence[str]) -> list[list[str]]:
     Where the sweep is over models, words for what only another of them has, such as md, are left out. Raises
     ConfigError for a word that is no override, for a range that is no list, and for a model or md that is not there.
     """
-    choices = [_values(_parsed(word)) for word in words]
+    choices = [_values(parsed(word)) for word in words]
     models = [word for values in choices for word in values if word.startswith("model=")]
     keys = {model: {str(key) for key in checked_composition([model])} for model in models}
     return [list(run) for run in dict.fromkeys(_for_its_model(run, keys) for run in product(*choices))]
@@ -89,7 +89,7 @@ def changed(config: Config, words: Sequence[str]) -> Config:
     """A resolved configuration with other values of some keys; ConfigError for a word that does not fit."""
     new = OmegaConf.create(config)
     for word in words:
-        override = _parsed(word)
+        override = parsed(word)
         if override.is_sweep_override() or override.is_add() or override.is_delete():
             raise ConfigError(f"{word}: write key=value.")
         _check_key(override, new)
@@ -106,7 +106,7 @@ def _values(override: Override) -> list[str]:
     try:
         return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
     except HydraException:  # for interval() and glob()
-        hint = "a sweep takes values with commas, or range(start, stop, step)."
+        hint = "a sweep takes values with commas, or range(start, stop, step); only hydra/sweeper=optuna takes others."
         raise ConfigError(f"{override.input_line}: {hint}") from None
 
 
@@ -158,7 +158,8 @@ def _explain(overrides: Sequence[Override]) -> None:
             _check_key(override, base)
 
 
-def _parsed(word: str) -> Override:
+def parsed(word: str) -> Override:
+    """A word of the command line; raises ConfigError for one that is no override."""
     try:
         return OverridesParser.create().parse_override(word)
     except HydraException:

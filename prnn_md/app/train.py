@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prnn_md.app.lifeline import end_with_parent
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -13,17 +15,20 @@ EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
 SWEEP_FLAGS = {"-m", "--multirun"}
+NEW_FLAG = "--new"
+"""Begin anew where an unfinished run or sweep of the same command could be continued."""
 
 
 def main(words: Sequence[str]) -> int:
-    """Train as the words say (`group=option`, `key=value`, Hydra's flags); returns the exit code."""
+    """Train as the words say (`group=option`, `key=value`, Hydra's flags, --new); returns the exit code."""
+    end_with_parent()
     if "--help" in words or "-h" in words:
         return _help([word for word in words if not word.startswith("-")])
     overrides = [word for word in words if not word.startswith("-")]
     flags = set(words) - set(overrides)
-    if flags - SWEEP_FLAGS:  # such as --cfg, which Hydra answers without running anything
+    if flags - SWEEP_FLAGS - {NEW_FLAG}:  # such as --cfg, which Hydra answers without running anything
         return _run_with_hydra(words)
-    return _run_checked(overrides, sweep=bool(flags))
+    return _run_checked(overrides, bool(flags & SWEEP_FLAGS), NEW_FLAG in flags)
 
 
 def _help(words: Sequence[str]) -> int:
@@ -38,34 +43,39 @@ def _help(words: Sequence[str]) -> int:
     return 0
 
 
-def _run_checked(words: Sequence[str], sweep: bool) -> int:
-    """Check all words, then run, once or for every combination of a sweep; returns the worst exit code."""
+def _run_checked(words: Sequence[str], sweep: bool, new: bool) -> int:
+    """Check all words, then run, once or as a sweep, where possible from where an earlier start was stopped."""
     from prnn_md.app.checking import ConfigError
     from prnn_md.app.composition import hydra_ready
-    from prnn_md.app.overrides import checked_config, comparisons, sweep_runs, with_every_word
+    from prnn_md.app.continuing import unfinished_run, unfinished_sweep
+    from prnn_md.app.overrides import checked_config, comparisons
 
     try:
         with hydra_ready():
-            runs = sweep_runs(words) if sweep else [list(words)]
-            for run in with_every_word(runs):
-                comparisons(checked_config(run))
+            if sweep:
+                _check_sweep(words)
+                place = None if new else unfinished_sweep(words)
+            else:
+                config = checked_config(words)
+                comparisons(config)
+                place = None if new else unfinished_run(config, words)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CONFIG
-    return _run_sweep(runs) if sweep else _run_with_hydra(words)
+    if place is not None:
+        print(f"Going on in {place}, which was not finished; --new begins anew.", flush=True)
+        words = [*words, f"hydra.{'sweep' if sweep else 'run'}.dir='{place}'"]
+    return _run_with_hydra([*words, *(["-m"] if sweep else [])])
 
 
-def _run_sweep(runs: Sequence[Sequence[str]]) -> int:
-    """Run one after the other, each in its own folder in that of the sweep; returns the worst exit code."""
-    from prnn_md.app.composition import composed
+def _check_sweep(words: Sequence[str]) -> None:
+    """Raises ConfigError for a sweep with a job that cannot be run."""
+    from prnn_md.app.overrides import checked_config, comparisons, with_every_word
+    from prnn_md.app.sweeps.plan import plan
 
-    folder = composed(runs[0], with_hydra=True).hydra.sweep.dir  # once, as it holds the time
-    place = [f"hydra.sweep.dir='{folder}'", "hydra.run.dir=${hydra.sweep.dir}/${hydra.sweep.subdir}"]
-    codes = []
-    for number, run in enumerate(runs):
-        print(f"Run {number + 1} of {len(runs)}: {' '.join(run)}", flush=True)
-        codes.append(_run_with_hydra([*run, *place, f"hydra.job.num={number}"]))
-    return max(codes)
+    planned = plan(words)
+    for job in with_every_word(planned if isinstance(planned, list) else planned.extremes()):
+        comparisons(checked_config(job))
 
 
 def _run_with_hydra(words: Sequence[str]) -> int:
@@ -77,24 +87,24 @@ def _run_with_hydra(words: Sequence[str]) -> int:
 
     codes: list[int] = []
 
-    def job(config: "DictConfig") -> float | None:
+    def job(config: "DictConfig") -> None:
         settings = HydraConfig.get()
-        code, valid_error = _run_job(config, Path(settings.runtime.output_dir), list(settings.overrides.task))
-        codes.append(code)
-        return valid_error
+        codes.append(_run_job(config, Path(settings.runtime.output_dir), list(settings.overrides.task)))
 
     overrides = [word for word in words if "=" in word or word.startswith("~")]
     flags = [word for word in words if word not in overrides]
     arguments, sys.argv = sys.argv, [sys.argv[0], *flags, *overrides]
     try:
         hydra.main(config_path=str(config_dir()), config_name="train", version_base="1.3")(job)()
+    except SystemExit as exit:  # of a sweep, or because Hydra has found a fault
+        codes.append(EXIT_FAILED if isinstance(exit.code, str) else exit.code or 0)
     finally:
         sys.argv = arguments
     return max(codes, default=0)
 
 
-def _run_job(config: "DictConfig", folder: Path, overrides: list[str]) -> tuple[int, float | None]:
-    """Exit code and validation error of one job; what goes wrong is said in one message."""
+def _run_job(config: "DictConfig", folder: Path, overrides: list[str]) -> int:
+    """Exit code of one job; what goes wrong is said in one message."""
     from prnn_md.app.checking import ConfigError
     from prnn_md.app.composition import resolve
     from prnn_md.app.faults import report
@@ -107,16 +117,16 @@ def _run_job(config: "DictConfig", folder: Path, overrides: list[str]) -> tuple[
         from prnn_md.app.training_job import run, show_finished
 
         if (read_result(folder) or {}).get("status") == "finished":
-            result = show_finished(resolved, folder)
+            show_finished(resolved, folder)
         else:
-            result = run(resolved, others, folder, overrides)
+            run(resolved, others, folder, overrides)
     except (ConfigError, FolderInUse) as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_CONFIG, None
+        return EXIT_CONFIG
     except Interrupted as error:
         print(f"interrupted by {error}; the same command with hydra.run.dir={folder} goes on.", file=sys.stderr)
-        raise SystemExit(EXIT_INTERRUPTED) from None
+        return EXIT_INTERRUPTED
     except Exception as error:
         report(error, f"The run folder {folder} has the details in result.json.")
-        return EXIT_FAILED, None
-    return 0, result["metrics"]["valid/error"]
+        return EXIT_FAILED
+    return 0

@@ -19,7 +19,11 @@ Train a surrogate and compare it with others on the same data.
   python train.py model=prnn md=polymer dataset.n_train=4
   python train.py model=gru --help                         the keys of another choice
   python train.py --cfg job                                the whole configuration as YAML
-  python train.py -m model=prnn,gru dataset.n_train=4,12   several runs, one after the other
+  python train.py -m model=prnn,gru seed=range(0,5)        a sweep: every combination, each a run of its own
+  python train.py -m hparams_search=prnn                   a search: Optuna chooses the values
+
+A repeated command goes on where an interrupted one was; --new begins anew. Of a sweep, hydra.launcher.slots=2 jobs run
+at a time, in hydra.sweep.dir=FOLDER.
 """
 
 

@@ -2,26 +2,16 @@
 
 import os
 import sqlite3
-import time
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from prnn_md.labels.executors.executor import Executor
 from prnn_md.labels.query import Labeler, Query
 from prnn_md.labels.store import DONE, FAILED, NEW, LabelStore, store_errors
 from prnn_md.labels.work import StorePlace
+from prnn_md.progress import CountProgress
 
 ALIVE = 30.0  # s for which workers go on when nothing is heard of the process that started them
 LOOK = 0.5  # s between two looks at what is done
@@ -69,7 +59,7 @@ def _wait(
     if not waiting:
         return
     executor.submit(place, labeler, run)
-    with LabelsProgress(title, len(ids), len(ids) - len(waiting)) as progress:
+    with CountProgress(title, "labels", len(ids), len(ids) - len(waiting)) as progress:
         while waiting:
             executor.collect(LOOK)
             store.set_alive(run, ALIVE)
@@ -84,42 +74,3 @@ def _wait(
                 if outcome.state != NEW:
                     waiting.remove(outcome.id)
             progress.show(len(ids) - len(waiting))
-
-
-class LabelsProgress:
-    """A bar with labels per second and the time left in a terminal, else a line every minute, on standard error."""
-
-    def __init__(self, title: str, total: int, done: int) -> None:
-        self.title, self.total, self.done, self.first = title, total, done, done
-        self.console = Console(stderr=True)
-        self.start = self.last_line = time.monotonic()
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-        )
-        self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console)
-        self._task = self._bar.add_task(title, total=total, completed=done, rate="")
-
-    def __enter__(self) -> "LabelsProgress":
-        if self.console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, done: int) -> None:
-        """So many labels are there now."""
-        self.done, now = done, time.monotonic()
-        rate = (done - self.first) / max(now - self.start, 1e-9)
-        self._bar.update(self._task, completed=done, rate=f"{rate:.3g}/s")
-        if not self.console.is_terminal and (now - self.last_line > 60.0 or done == self.total):
-            left = f", {(self.total - done) / rate:.0f} s left" if rate else ""
-            self.say(f"{self.title}: {done} of {self.total}, {rate:.3g} labels/s{left}")
-            self.last_line = now
-
-    def say(self, line: str) -> None:
-        """A line beside the bar."""
-        self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)

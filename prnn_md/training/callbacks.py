@@ -9,6 +9,8 @@ from typing import Any, TextIO
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 
+from prnn_md.progress import duration
+
 UNTRAINED = -1
 """The epoch that stands for the state before training."""
 
@@ -158,16 +160,6 @@ class ProgressLines(ProgressBar):
 def _trial(trainer: Trainer) -> bool:
     """Whether Lightning only tries the code out, leaving nothing behind."""
     return bool(getattr(trainer, "fast_dev_run", False))
-
-
-def duration(seconds: float) -> str:
-    """A duration for people: '8 s', '3 min 20 s', '2 h 5 min'."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _epoch(trainer: Trainer, index: int) -> str:

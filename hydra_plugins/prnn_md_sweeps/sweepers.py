@@ -1,0 +1,63 @@
+"""Hydra sweepers that go on where they were: every combination of values, or a search by Optuna."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from hydra_plugins.prnn_md_sweeps.launchers import LocalLauncher, SlurmLauncher
+from prnn_md.app.checking import ConfigError
+from prnn_md.app.sweeps.plan import plan
+from prnn_md.app.sweeps.running import exit_code, run_sweep
+from prnn_md.app.sweeps.source import Grid
+
+
+class GridSweeper(Sweeper):
+    """Every combination of values, once."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    @property
+    def search(self) -> Mapping[str, Any]:
+        """The options of a search; there are none."""
+        return {}
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Run what is not finished, and exit with a code other than 0 unless all is now."""
+        code = exit_code(lambda: self._run(arguments))
+        if code:
+            sys.exit(code)
+
+    def _run(self, arguments: list[str]) -> bool:
+        assert self.config is not None
+        if not isinstance(self.launcher, LocalLauncher):
+            raise ConfigError(f"hydra/launcher: {type(self.launcher).__name__} is not for this: choose local or slurm.")
+        folder = Path(self.config.hydra.sweep.dir).absolute()
+        settings = [word for word in self.config.hydra.overrides.hydra if not word.startswith("hydra.mode=")]
+        planned = plan([*settings, *arguments])
+        if isinstance(self.launcher, SlurmLauncher) and self.launcher.dry_run:
+            jobs = planned if isinstance(planned, list) else planned.extremes()
+            print("\n".join(map(str, self.launcher.scripts(Grid(jobs, folder).jobs, folder))))
+            return True
+        return run_sweep(folder, arguments, planned, self.launcher.workers(folder), **self.search)
+
+
+class OptunaSweeper(GridSweeper):
+    """`n_trials` jobs whose values Optuna chooses; see `prnn_md.app.sweeps.search.Search`."""
+
+    def __init__(self, n_trials: int, sampler: str, pruner: str, seed: int, params: DictConfig | None) -> None:
+        self.options = {"n_trials": n_trials, "sampler": sampler, "pruner": pruner, "seed": seed}
+        self.params = params
+
+    @property
+    def search(self) -> Mapping[str, Any]:
+        return self.options

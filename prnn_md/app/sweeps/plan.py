@@ -1,0 +1,107 @@
+"""What a sweep is to run, from the words of its command line: all combinations of values, or a search space."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+
+from prnn_md.app.checking import ConfigError
+from prnn_md.app.overrides import checked_composition, parsed, sweep_runs
+
+SEARCH = "OptunaSweeper"
+"""Name of the sweeper that chooses values itself; the other one runs every combination."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A key of a search: one of some `choices`, or a number from `low` to `high`."""
+
+    name: str
+    choices: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    step: float | None = None
+    log: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its numbers are whole ones."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @property
+    def extremes(self) -> tuple[str, ...]:
+        """The values that show whether the others can be used: all choices, or both ends."""
+        return self.choices or (str(self.low), str(self.high))
+
+    def __str__(self) -> str:
+        if self.choices:
+            return ", ".join(self.choices)
+        step = f" in steps of {self.step}" if self.step else ""
+        return f"{self.low} to {self.high}{step}{', logarithmic' if self.log else ''}"
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search space: words that all jobs have, and the keys whose values are chosen."""
+
+    words: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def described(self) -> dict[str, str]:
+        """As plain text, to keep and to compare."""
+        return {"words": " ".join(self.words), **{parameter.name: str(parameter) for parameter in self.parameters}}
+
+    def extremes(self) -> list[list[str]]:
+        """Words of jobs that have every extreme value of every key."""
+        count = max(len(parameter.extremes) for parameter in self.parameters)
+        return [
+            [*self.words, *(f"{p.name}={p.extremes[min(i, len(p.extremes) - 1)]}" for p in self.parameters)]
+            for i in range(count)
+        ]
+
+
+def plan(words: Sequence[str]) -> list[list[str]] | Space:
+    """The words of all jobs, or the space of a search, as the chosen sweeper takes them.
+
+    Raises ConfigError for words that cannot be understood, or that the sweeper cannot use.
+    """
+    overrides = [parsed(word) for word in words]
+    fixed = [word for word, override in zip(words, overrides, strict=True) if not override.is_sweep_override()]
+    sweeper = checked_composition(fixed, with_hydra=True).hydra.sweeper
+    if not str(sweeper.get("_target_", "")).endswith(SEARCH):
+        return sweep_runs(own_words(words))
+    found = [parsed(f"{name}={value}") for name, value in (sweeper.params or {}).items()]
+    found += [override for override in overrides if override.is_sweep_override()]
+    parameters = {override.key_or_group: _parameter(override) for override in found}
+    if not parameters:
+        raise ConfigError("hydra/sweeper=optuna has nothing to choose: add 'optimizer.lr=interval(1e-4,1e-1)' or so.")
+    return Space(tuple(own_words(fixed)), tuple(parameters.values()))
+
+
+def own_words(words: Sequence[str]) -> list[str]:
+    """The words that belong to the jobs, not to Hydra."""
+    return [word for word in words if not word.lstrip("+~").startswith(("hydra.", "hydra/"))]
+
+
+def values_of(words: Sequence[str], jobs: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Of the words of one job those that not all jobs have, by key."""
+    common = set.intersection(*(set(job) for job in jobs)) if len(jobs) > 1 else set()
+    return {key: value for key, _, value in (word.partition("=") for word in words if word not in common)}
+
+
+def _parameter(override: Override) -> Parameter:
+    name, value = override.key_or_group, override.value()
+    if not override.is_sweep_override():
+        hint = "interval(low,high), tag(log,interval(low,high)), int(interval(low,high)), range(..) or choice(a,b)."
+        raise ConfigError(f"{override.input_line}: a search chooses from {hint}")
+    if isinstance(value, IntervalSweep):
+        assert value.start is not None
+        assert value.end is not None
+        log = "log" in value.tags
+        if value.start >= value.end or (log and value.start <= 0):
+            raise ConfigError(f"{override.input_line}: give the smaller number first{', above 0' if log else ''}.")
+        return Parameter(name, low=value.start, high=value.end, log=log)
+    if isinstance(value, RangeSweep) and (numbers := list(value.range())):
+        return Parameter(name, low=numbers[0], high=numbers[-1], step=value.step)
+    return Parameter(name, choices=tuple(override.sweep_string_iterator()))

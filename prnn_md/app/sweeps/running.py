@@ -1,0 +1,64 @@
+"""Runs a sweep from start to end, as Hydra's sweepers ask for it."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from prnn_md.app.checking import ConfigError
+from prnn_md.app.faults import report
+from prnn_md.app.ledger import Interrupted
+from prnn_md.app.records import RecordError
+from prnn_md.app.sweeps.plan import Space, own_words
+from prnn_md.app.sweeps.source import Grid, Source
+from prnn_md.app.sweeps.summary import show
+from prnn_md.app.sweeps.sweep import Sweep, check_same_jobs, only_one
+from prnn_md.app.sweeps.workers import Workers
+
+EXIT_FAILED, EXIT_CONFIG, EXIT_INTERRUPTED = 1, 2, 130
+OBJECTIVE = "valid/error"
+"""The metric by which jobs are judged, searches choose, and hopeless jobs are stopped."""
+
+
+def exit_code(run: Callable[[], bool]) -> int:
+    """Run a sweep by a function that says whether all is done; what goes wrong is said in one message."""
+    try:
+        return 0 if run() else EXIT_FAILED
+    except (ConfigError, RecordError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    except Interrupted as error:
+        print(f"interrupted by {error}; the same command goes on.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        report(error)
+        return EXIT_FAILED
+
+
+def run_sweep(
+    folder: Path, words: Sequence[str], planned: list[list[str]] | Space, workers: Workers, **search: Any
+) -> bool:
+    """Run all jobs that are not finished, and print what came of all; whether every one has finished or was pruned.
+
+    `search` holds the options of `Search`, for a space. Raises ConfigError for a folder in which another process is at
+    work, or with other jobs.
+    """
+    with only_one(folder):
+        source: Source
+        if isinstance(planned, Space):
+            from prnn_md.app.sweeps.search import Search
+
+            source = Search(planned, folder, **search)
+            about = {"sweeper": "optuna", "words": own_words(words), "space": planned.described}
+        else:
+            check_same_jobs(folder, planned)
+            source = Grid(planned, folder)
+            about = {"sweeper": "grid", "words": own_words(words)}
+        sweep = Sweep(folder, source, workers, about, OBJECTIVE)
+        try:
+            sweep.run()
+        finally:
+            show(sweep, Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120))
+    return all(state in ("finished", "pruned") for state in sweep.states.values())

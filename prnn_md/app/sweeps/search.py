@@ -1,0 +1,137 @@
+"""A search: Optuna chooses the values of every job from what came of those before."""
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from prnn_md.app.checking import ConfigError, alternatives
+from prnn_md.app.sweeps.job import Job
+from prnn_md.app.sweeps.plan import Parameter, Space
+from prnn_md.training.seeding import derived_seed
+
+JOURNAL = "search.journal"
+SAMPLERS: dict[str, type[BaseSampler]] = {"tpe": TPESampler, "random": RandomSampler, "cmaes": CmaEsSampler}
+PRUNERS: dict[str, type[BasePruner]] = {
+    "none": NopPruner,
+    "median": MedianPruner,
+    "halving": SuccessiveHalvingPruner,
+}
+
+
+class Search:
+    """Asks Optuna for `n_trials` jobs and tells it their objective; its journal lies in the folder of the sweep.
+
+    A search in the same folder goes on: trials that were under way are continued under their numbers, and the count
+    goes toward the total, which may be another one than before. Every trial draws from a generator of its own, by
+    `seed` and its number, so that a restart changes nothing but what is known at the time. Raises ConfigError for
+    options that do not exist, for a journal of another search, and for one that cannot be read.
+    """
+
+    def __init__(self, space: Space, folder: Path, n_trials: int, sampler: str, pruner: str, seed: int) -> None:
+        for name, value, options in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS)):
+            if value not in options:
+                raise ConfigError(
+                    f"hydra.sweeper.{name}={value}: unknown.\n{alternatives(value, options, f'hydra.sweeper.{name}')}"
+                )
+        if n_trials < 1:
+            raise ConfigError(f"hydra.sweeper.n_trials={n_trials}: at least one job is needed.")
+        self.space, self.folder, self.total = space, folder, n_trials
+        self._sampler, self._seed = SAMPLERS[sampler], seed
+        self._distributions = {parameter.name: _distribution(parameter) for parameter in space.parameters}
+        self._study = _open_study(folder, PRUNERS[pruner]())
+        self._check_same_space()
+        trials = self._study.get_trials(deepcopy=False)
+        self.jobs = [self._job(trial) for trial in trials]
+        self._under_way = [self.jobs[trial.number] for trial in trials if trial.state == TrialState.RUNNING]
+        self._trials: dict[int, Trial] = {}
+
+    def next(self) -> Job | None:
+        if self._under_way:
+            job = self._under_way.pop(0)
+            frozen = self._study.get_trials(deepcopy=False)[job.number]
+            self._trials[job.number] = Trial(self._study, frozen._trial_id)
+            return job
+        if len(self.jobs) >= self.total:
+            return None
+        self._study.sampler = self._sampler(seed=derived_seed(self._seed, f"trial {len(self.jobs)}"))  # type: ignore[call-arg]
+        trial = self._study.ask(self._distributions)
+        job = self._job(self._study.get_trials(deepcopy=False)[trial.number])
+        self._trials[trial.number] = trial
+        self.jobs.append(job)
+        return job
+
+    def report(self, job: Job, epoch: int, value: float) -> bool:
+        trial = self._trials[job.number]
+        known = self._study.get_trials(deepcopy=False)[job.number].intermediate_values
+        if epoch >= 0 and epoch not in known:
+            trial.report(value, epoch)
+        return trial.should_prune()
+
+    def ended(self, job: Job, state: str, objective: float | None) -> None:
+        if state == "interrupted":  # it goes on when the command is repeated
+            return
+        trial = self._trials.pop(job.number)
+        if state == "finished" and objective is not None and math.isfinite(objective):
+            self._study.tell(trial, objective)
+        else:
+            self._study.tell(trial, state=TrialState.PRUNED if state == "pruned" else TrialState.FAIL)
+
+    def _job(self, trial: FrozenTrial) -> Job:
+        values = {name: _text(value) for name, value in trial.params.items()}
+        words = (*self.space.words, *(f"{name}={value}" for name, value in values.items()))
+        return Job(trial.number, words, values, self.folder / str(trial.number))
+
+    def _check_same_space(self) -> None:
+        known: dict[str, str] | None = self._study.user_attrs.get("space")
+        if known is None:
+            self._study.set_user_attr("space", self.space.described)
+        elif known != self.space.described:
+            here = self.space.described
+            names = [name for name in known | here if known.get(name) != here.get(name)]
+            listed = "\n".join(
+                f"  {name}: {known.get(name, 'nothing')} there, {here.get(name, 'nothing')} here" for name in names
+            )
+            raise ConfigError(
+                f"{self.folder} holds a search in another space:\n{listed}\nChoose another hydra.sweep.dir."
+            )
+
+
+def _open_study(folder: Path, pruner: BasePruner) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    file = folder / JOURNAL
+    for lock in folder.glob(f"{JOURNAL}.lock*"):  # of a process that was killed: only one works in this folder
+        lock.unlink() if lock.is_symlink() or lock.is_file() else shutil.rmtree(lock)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(file)))
+        return optuna.create_study(
+            storage=storage, study_name="search", direction="minimize", pruner=pruner, load_if_exists=True
+        )
+    except OSError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"{file} cannot be read as the journal of a search ({type(error).__name__}: {error}): restore it, or "
+            "choose another hydra.sweep.dir. The finished runs beside it are not touched."
+        ) from error
+
+
+def _distribution(parameter: Parameter) -> BaseDistribution:
+    p = parameter
+    if p.choices:
+        return CategoricalDistribution(p.choices)
+    if p.is_whole:
+        return IntDistribution(int(p.low), int(p.high), p.log, int(p.step or 1))
+    return FloatDistribution(p.low, p.high, p.log, p.step)
+
+
+def _text(value: Any) -> str:
+    return repr(value) if isinstance(value, float) else str(value)

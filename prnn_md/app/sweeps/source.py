@@ -1,0 +1,50 @@
+"""What the jobs of a sweep are, one after the other: the interface, and a list that is known before."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from prnn_md.app.sweeps.job import Job
+from prnn_md.app.sweeps.plan import values_of
+
+
+class Source(Protocol):
+    """Says which job is next, and hears what came of it."""
+
+    @property
+    def total(self) -> int:
+        """How many jobs there are to be in the end."""
+
+    @property
+    def jobs(self) -> Sequence[Job]:
+        """All jobs so far, by number."""
+
+    def next(self) -> Job | None:
+        """The job to start now, None if there is none."""
+
+    def report(self, job: Job, epoch: int, value: float) -> bool:
+        """Take note of the objective after an epoch; whether the job is to be stopped early."""
+
+    def ended(self, job: Job, state: str, objective: float | None) -> None:
+        """Take note of how a job has ended."""
+
+
+class Grid:
+    """Jobs with given words, in their order; those that are finished already are left out."""
+
+    def __init__(self, words: Sequence[Sequence[str]], folder: Path, first: int = 0) -> None:
+        self.jobs = [
+            Job(number, tuple(job), values_of(job, words), folder / str(number))
+            for number, job in enumerate(words, start=first)
+        ]
+        self.total = len(self.jobs)
+        self._left: Iterable[Job] = iter([job for job in self.jobs if not job.is_finished])
+
+    def next(self) -> Job | None:
+        return next(iter(self._left), None)
+
+    def report(self, job: Job, epoch: int, value: float) -> bool:
+        return False
+
+    def ended(self, job: Job, state: str, objective: float | None) -> None:
+        """Nothing depends on it."""
