@@ -15,6 +15,7 @@ import yaml
 
 from prnn_md.app import train
 from prnn_md.app.ledger import read_result
+from prnn_md.app.records import read_sweep
 
 SCRIPT = Path(__file__).parents[2] / "train.py"
 
@@ -90,10 +91,8 @@ def test_a_run_stops_on_sigterm_and_says_so_in_its_folder(
     words = [*tiny_words, "training.max_epochs=100000", "training.patience=null"]
     stopper = threading.Thread(target=_terminate_after_an_epoch, args=(in_folder,))
     stopper.start()
-    with pytest.raises(SystemExit) as exit:
-        train.main(words)
+    assert train.main(words) == train.EXIT_INTERRUPTED
     stopper.join()
-    assert exit.value.code == train.EXIT_INTERRUPTED
     (folder,) = in_folder.glob("outputs/*/*")
     assert folder.name.count("-") == 3
     assert f"interrupted by SIGTERM; the same command with hydra.run.dir={folder}" in capsys.readouterr().err
@@ -107,15 +106,6 @@ def _terminate_after_an_epoch(folder: Path) -> None:
             break
         time.sleep(0.1)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-@pytest.mark.usefixtures("without_figures")
-def test_a_sweep_runs_every_job_in_its_own_folder(tiny_words: list[str], in_folder: Path) -> None:
-    words = ["seed=1,2", "-m", *tiny_words, "training.max_epochs=1"]
-    assert train.main(words) == 0
-    folders = sorted(in_folder.glob("outputs/*/*-sweep/[0-9]"))
-    assert [read_result(folder)["seed"] for folder in folders] == [1, 2]
-    assert "seed=2" in (folders[1] / "overrides.yaml").read_text()
 
 
 def test_a_failure_is_one_message_and_code_1(
@@ -193,13 +183,44 @@ def test_values_with_commas_need_the_flag(in_folder: Path, capsys: pytest.Captur
     assert not (in_folder / "outputs").exists()
 
 
-@pytest.mark.usefixtures("without_figures")
-def test_a_sweep_over_models_takes_words_for_parts_of_one(tiny_words: list[str], in_folder: Path) -> None:
-    """In the folder that is asked for, and with the worst exit code of all runs."""
-    words = ["model=prnn,gru", *tiny_words, "training.max_epochs=1", "dataset.n_train=1,99", "hydra.sweep.dir=here"]
-    assert train.main(["-m", *words]) == train.EXIT_FAILED
-    results = [read_result(in_folder / "here" / str(number)) for number in range(4)]
-    assert [result["label"] for result in results] == ["PRNN", "PRNN", "GRU", "GRU"]
-    assert [result["status"] for result in results] == ["finished", "failed"] * 2
+def test_a_sweep_over_models_takes_words_for_parts_of_one(
+    tiny_words: list[str], in_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Every job in its own folder in the one that is asked for."""
+    words = ["model=prnn,gru", *tiny_words, "training.max_epochs=1", "hydra.sweep.dir=here"]
+    assert train.main(["-m", *words, "hydra.launcher.slots=2"]) == 0
+    results = [read_result(in_folder / "here" / str(number)) for number in range(2)]
+    assert [result["label"] for result in results] == ["PRNN", "GRU"]
+    assert [result["status"] for result in results] == ["finished"] * 2
     assert "encoder" in yaml.safe_load((in_folder / "here" / "0" / "config.yaml").read_text())
-    assert "md" not in yaml.safe_load((in_folder / "here" / "2" / "config.yaml").read_text())
+    assert "md" not in yaml.safe_load((in_folder / "here" / "1" / "config.yaml").read_text())
+    assert {"number": 1, "values": {"model": "gru"}, "state": "finished"}.items() <= read_sweep(Path("here"))["jobs"][
+        1
+    ].items()
+
+
+def test_a_job_that_fails_is_said_at_the_end(in_folder: Path, capsys: pytest.CaptureFixture) -> None:
+    words = ["model=gru", "dataset.path=nowhere.h5", "seed=1,2", "hydra.sweep.dir=here", "hydra.launcher.slots=2"]
+    assert train.main(["-m", *words]) == train.EXIT_FAILED
+    shown = capsys.readouterr().out
+    assert "Job 1 failed (seed=2)" in shown
+    assert f"  error: There is no dataset '{in_folder / 'nowhere.h5'}'" in shown
+
+
+def test_a_repeated_command_goes_on_where_it_was_interrupted(
+    tiny_words: list[str], in_folder: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prnn_md.app.model_run.draw_all", lambda *_: {})
+    stopper = threading.Thread(target=_terminate_after_an_epoch, args=(in_folder,))
+    stopper.start()
+    words = [*tiny_words, "training.max_epochs=60", "training.patience=null"]
+    assert train.main(words) == train.EXIT_INTERRUPTED
+    stopper.join()
+    (folder,) = in_folder.glob("outputs/*/*")
+    assert train.main([*words, "optimizer.lr=0.02"]) == 0
+    assert len(list(in_folder.glob("outputs/*/*"))) == 2, "another configuration is another run"
+    assert train.main(words) == 0
+    assert f"Going on in {folder}" in capsys.readouterr().out
+    assert read_result(folder)["status"] == "finished"
+    assert train.main([*tiny_words, "training.max_epochs=1"]) == 0
+    assert len(list(in_folder.glob("outputs/*/*"))) == 3

@@ -85,9 +85,16 @@ def own_words(words: Sequence[str]) -> list[str]:
 
 
 def values_of(words: Sequence[str], jobs: Sequence[Sequence[str]]) -> dict[str, str]:
-    """Of the words of one job those that not all jobs have, by key."""
-    common = set.intersection(*(set(job) for job in jobs)) if len(jobs) > 1 else set()
-    return {key: value for key, _, value in (word.partition("=") for word in words if word not in common)}
+    """The values of a job, by key, of which others have other ones; all of them if there is one job only."""
+    seen: dict[str, set[str]] = {}
+    for job in jobs:
+        for key, value in _by_key(job).items():
+            seen.setdefault(key, set()).add(value)
+    return {key: value for key, value in _by_key(words).items() if len(seen[key]) > 1 or len(jobs) == 1}
+
+
+def _by_key(words: Sequence[str]) -> dict[str, str]:
+    return {key: value for key, _, value in (word.partition("=") for word in words)}
 
 
 def _parameter(override: Override) -> Parameter:

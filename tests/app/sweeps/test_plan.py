@@ -11,6 +11,8 @@ def test_a_grid_has_every_combination() -> None:
     assert jobs == [["md=j2", f"seed={seed}", f"optimizer.lr={lr}"] for seed in (0, 1) for lr in (0.1, 0.2)]
     assert values_of(jobs[1], jobs) == {"seed": "0", "optimizer.lr": "0.2"}
     assert values_of(["seed=1"], [["seed=1"]]) == {"seed": "1"}
+    models = [["a=1", "model=prnn", "md=j2", "a=2"], ["a=1", "model=gru", "a=2"]]
+    assert values_of(models[0], models) == {"model": "prnn"}, "there is no other md"
 
 
 def test_a_search_has_a_space() -> None:

@@ -93,7 +93,7 @@ def test_a_search_asks_for_so_many_jobs_and_more_later(tmp_path: Path) -> None:
     assert [job["objective"] for job in sweep["jobs"]] == chosen
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
 def test_a_search_is_the_same_in_one_go_and_in_two(sampler: str, tmp_path: Path) -> None:
     for folder, parts in ((tmp_path / "one", (4,)), (tmp_path / "two", (2, 4))):
         for jobs in parts:
@@ -103,11 +103,11 @@ def test_a_search_is_the_same_in_one_go_and_in_two(sampler: str, tmp_path: Path)
 
 
 def test_hopeless_jobs_of_a_search_are_stopped(tmp_path: Path) -> None:
-    assert search(tmp_path, 8, QuickWorkers(2, seconds=4.0), "random", "median")
+    assert search(tmp_path, 12, QuickWorkers(2, seconds=1.5), "random", "median")
     assert set(states(tmp_path)) == {"finished", "pruned"}
     pruned = [job["number"] for job in read_sweep(tmp_path)["jobs"] if job["state"] == "pruned"]
     assert all(read_result(tmp_path / str(number))["status"] == "interrupted" for number in pruned)
-    assert sorted([*finished(tmp_path), *pruned]) == list(range(8))
+    assert sorted([*finished(tmp_path), *pruned]) == list(range(12))
 
 
 def test_a_search_in_another_space_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
