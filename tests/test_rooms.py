@@ -21,6 +21,7 @@ FLOORS = {
     "cell": 1,
     "files": 0,
     "mechanics": 0,
+    "progress": 0,
     "statistics": 0,
 }
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "train.py", *ROOT.glob("prnn_md/*/**/*.py")])
@@ -30,7 +31,7 @@ MODULES += sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("prnn_
 def room_of(module: str) -> str:
     """The room of a file: a folder or a file of the package; train.py belongs to the commands."""
     parts = Path(module).with_suffix("").parts
-    return "app" if parts == ("train",) else parts[1]
+    return "app" if parts in (("train",), ("prnn_md", "__main__")) else parts[1]
 
 
 def imported_rooms(source: str) -> set[str]:
