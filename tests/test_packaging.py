@@ -52,6 +52,10 @@ def test_wheel_holds_the_package_and_the_configuration(unpacked: Path) -> None:
     assert files(unpacked / "prnn_md") == wanted
 
 
+def test_wheel_holds_what_sweeps_need(unpacked: Path) -> None:
+    assert files(unpacked / "hydra_plugins") == files(ROOT / "hydra_plugins")
+
+
 def test_wheel_holds_cell_libraries_and_datasets(unpacked: Path) -> None:
     assert list((unpacked / "prnn_md/md/libraries").glob("*.h5"))
     assert list((unpacked / "prnn_md/data/sets").glob("*.h5"))
@@ -60,6 +64,7 @@ def test_wheel_holds_cell_libraries_and_datasets(unpacked: Path) -> None:
 def test_wheel_holds_nothing_else(unpacked: Path) -> None:
     assert {path.name for path in unpacked.iterdir()} == {
         "prnn_md",
+        "hydra_plugins",
         f"prnn_md-{PROJECT['version']}.dist-info",
     }
 
