@@ -81,7 +81,7 @@ def composed(words: Sequence[str], with_hydra: bool = False) -> DictConfig:
 def resolve(config: DictConfig) -> Config:
     """The resolved, checked configuration; seeds that are null are derived from `seed`, file names are completed."""
     plain = _plain(config)
-    check_fields(TrainConfig, plain, only=("seed", "seeds"))
+    check_fields(TrainConfig, plain, only=("seed", "seeds", "hardware"))  # others hold copies of these
     seeds = resolve_seeds(plain["seed"], **plain["seeds"])
     plain = _plain(cast(DictConfig, OmegaConf.merge(config, {"seeds": seeds})))
     for name in MD_REFERENCES:
