@@ -1,6 +1,7 @@
-"""Made-up data in the text format of published PRNN data."""
+"""What tests of several rooms need: made-up data in the text format of published PRNN data, and a small disk."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,15 @@ def write_prnn_text() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
         return strain, stress, times
 
     return write
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True)
+    if made.returncode:
+        pytest.skip(f"no file system can be mounted: {made.stderr.decode()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

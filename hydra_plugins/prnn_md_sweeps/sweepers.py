@@ -33,15 +33,16 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run what is not finished, and exit with a code other than 0 unless all is now."""
-        code = exit_code(lambda: self._run(arguments))
+        assert self.config is not None
+        folder = Path(self.config.hydra.sweep.dir).absolute()
+        code = exit_code(folder, lambda: self._run(arguments, folder))
         if code:
             sys.exit(code)
 
-    def _run(self, arguments: list[str]) -> bool:
+    def _run(self, arguments: list[str], folder: Path) -> bool:
         assert self.config is not None
         if not isinstance(self.launcher, LocalLauncher):
             raise ConfigError(f"hydra/launcher: {type(self.launcher).__name__} is not for this: choose local or slurm.")
-        folder = Path(self.config.hydra.sweep.dir).absolute()
         settings = [word for word in self.config.hydra.overrides.hydra if not word.startswith("hydra.mode=")]
         planned = plan([*settings, *arguments])
         if isinstance(self.launcher, SlurmLauncher) and self.launcher.dry_run:

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -180,18 +179,6 @@ def integrity(store: Path) -> str:
     with closing(sqlite3.connect(store / "labels.sqlite")) as database:
         (found,) = database.execute("PRAGMA integrity_check").fetchone()
         return str(found)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True)
-    if made.returncode:
-        pytest.skip(f"no file system can be mounted: {made.stderr.decode()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

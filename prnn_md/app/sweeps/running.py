@@ -22,8 +22,8 @@ OBJECTIVE = "valid/error"
 """The metric by which jobs are judged, searches choose, and hopeless jobs are stopped."""
 
 
-def exit_code(run: Callable[[], bool]) -> int:
-    """Run a sweep by a function that says whether all is done; what goes wrong is said in one message."""
+def exit_code(folder: Path, run: Callable[[], bool]) -> int:
+    """Run the sweep in a folder by a function that says whether all is done; what goes wrong is said in one message."""
     try:
         return 0 if run() else EXIT_FAILED
     except (ConfigError, RecordError) as error:
@@ -32,6 +32,9 @@ def exit_code(run: Callable[[], bool]) -> int:
     except Interrupted as error:
         print(f"interrupted by {error}; the same command goes on.", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except OSError as error:
+        print(f"error: {folder}: {error}\nWhat is finished is kept: mend it, and repeat the command.", file=sys.stderr)
+        return EXIT_FAILED
     except Exception as error:
         report(error)
         return EXIT_FAILED

@@ -91,9 +91,9 @@ def main() -> int:
         cluster_workers(folder, slots, seconds, {"time": 5}) if what == "cluster" else QuickWorkers(slots, seconds)
     )
     if what == "search":
-        return exit_code(lambda: search(folder, jobs, workers))
+        return exit_code(folder, lambda: search(folder, jobs, workers))
     planned = [[f"seed={number}", f"error=0.{number + 1}"] for number in range(jobs)]
-    return exit_code(lambda: run_sweep(folder, [], planned, workers))
+    return exit_code(folder, lambda: run_sweep(folder, [], planned, workers))
 
 
 if __name__ == "__main__":

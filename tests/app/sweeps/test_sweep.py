@@ -192,3 +192,27 @@ def test_killed_sweeps_run_every_job_to_its_end_once(what: str, tmp_path: Path) 
     assert states(tmp_path) == ["finished"] * count
     assert len(list(tmp_path.glob("[0-9]*"))) == count
     assert jobs_of(tmp_path) == []
+
+
+@pytest.mark.parametrize("what", ["full", "read-only"])
+def test_a_disk_that_takes_no_more_is_named_and_nothing_finished_is_lost(what: str, small_disk: Path) -> None:
+    folder = small_disk / "sweep"
+    run = command("search", folder, 0.2, 1, 4)
+    assert subprocess.run([*run[:-1], "2"]).returncode == 0
+    before = read_sweep(folder)
+    if what == "full":
+        with suppress(OSError), (small_disk / "ballast").open("wb") as file:
+            while True:
+                file.write(b"0" * 4096)
+                file.flush()
+    else:
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    refused = subprocess.run(run, capture_output=True, text=True)
+    assert refused.returncode in (1, 2)
+    assert "Traceback" not in refused.stderr
+    assert f"error: {folder}: [Errno {28 if what == 'full' else 30}]" in refused.stderr
+    assert "What is finished is kept" in refused.stderr
+    subprocess.run(["mount", "-o", "remount,rw,size=6m", str(small_disk)], check=True)
+    assert subprocess.run(run).returncode == 0
+    assert finished(folder) == [0, 1, 2, 3]
+    assert read_sweep(folder)["jobs"][:2] == before["jobs"]
