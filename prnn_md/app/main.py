@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -35,7 +36,12 @@ def main(words: Sequence[str] | None = None) -> int:
     command = parser.parse_args(words[:1]).command
     module = importlib.import_module(COMMANDS[command][0])
     try:
-        return int(module.main(words[1:]) or 0)
+        code = int(module.main(words[1:]) or 0)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # who reads our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
     except Exception as error:
         report(error)
         return EXIT_FAILED

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from prnn_md.app.records import RecordError
 from prnn_md.app.runs.columns import text
 from prnn_md.app.runs.pruning import Doomed, StillGoingOn, delete
 from prnn_md.app.runs.values import value
@@ -43,7 +44,7 @@ def carry_out(found: Sequence[Doomed], rests: Sequence[Path]) -> int:
     for one in found:
         try:
             delete(one)
-        except (OSError, StillGoingOn) as error:
+        except (OSError, StillGoingOn, RecordError) as error:
             failed += 1
             print(f"not deleted: {error}", file=sys.stderr)
     for rest in rests:
