@@ -2,9 +2,9 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from prnn_md.app.names import dataset_name, md_names, model_name
 from prnn_md.app.records import Record
 
 Value = Any
@@ -61,21 +61,6 @@ def _below(tree: Any, key: str) -> Value:
     return None if isinstance(tree, dict) else tree
 
 
-def _model(record: Record) -> Value:
-    """The model in the words of the command line: the kind of a baseline, else the name of the class."""
-    kind, target = (_below(record.config, f"model.{key}") for key in ("kind", "_target_"))
-    return kind or (target.rsplit(".", 1)[-1].lower() if target else None)
-
-
-def _md(record: Record) -> Value:
-    return "+".join(record.config.get("md") or {}) or None
-
-
-def _dataset(record: Record) -> Value:
-    path = _below(record.config, "dataset.path")
-    return Path(path).stem if path else None
-
-
 def _time(record: Record) -> Value:
     spent = record.result.get("wall_s")
     return round(sum(spent.values()), 3) if spent else None
@@ -89,9 +74,9 @@ NAMES: dict[str, Callable[[Record], Value]] = {
     "folder": lambda record: str(record.folder),
     "sweep": _sweep,
     "label": lambda record: record.result["label"],
-    "model": _model,
-    "md": _md,
-    "dataset": _dataset,
+    "model": lambda record: model_name(record.config),
+    "md": lambda record: "+".join(md_names(record.config)) or None,
+    "dataset": lambda record: dataset_name(record.config),
     "n_train": lambda record: record.result.get("n_train"),
     "seed": lambda record: record.result["seed"],
     "status": lambda record: record.status,
