@@ -17,6 +17,7 @@ COMMANDS = {
     "paths": ("prnn_md.app.paths", "preview families of strain paths, or write them to a file"),
     "dataset": ("prnn_md.app.dataset", "look at datasets, check, split, merge, import and export them"),
     "runs": ("prnn_md.app.runs.command", "list, compare, show and delete runs"),
+    "sync": ("prnn_md.app.sync", "upload offline W&B runs"),
     "generate": ("prnn_md.app.generate", "make reference data with LAMMPS"),
 }
 """Name of each command, the module whose `main(words)` runs it and returns the exit code, and what it does."""
