@@ -38,6 +38,11 @@ class Column:
         return _HEADERS.get(self.key, self.key)
 
     @property
+    def width(self) -> int:
+        """Of the longest text."""
+        return max(map(len, [self.header, *self.texts]))
+
+    @property
     def agrees(self) -> bool:
         """Whether several runs all have the same there."""
         return len(self.texts) > 1 and len(set(self.texts)) == 1

@@ -14,12 +14,15 @@ from rich.text import Text
 
 from prnn_md.app.ledger import finite_or_none
 from prnn_md.app.records import Record
-from prnn_md.app.runs.columns import Column, column
+from prnn_md.app.runs.columns import DEFAULT_KEYS, Column, column
 from prnn_md.app.runs.values import check_keys, value
 from prnn_md.files import write_text
 
 _NEVER_ABOVE = ("test/net_error", "valid/error", "time", "started")
 """Columns that stay in the table even where all runs agree."""
+
+_LEAST_WANTED = ("started", "time", "label/floor", "dataset", "md", "valid/error")
+"""Columns that are left out, in this order, where the terminal is too narrow for those shown by default."""
 
 _COLOURS = {"finished": "green", "failed": "red", "interrupted": "yellow", "lost": "yellow", "running": "cyan"}
 
@@ -46,6 +49,13 @@ def print_table(records: Sequence[Record], places: Sequence[Path], keys: Sequenc
     if same:
         console.print("All: " + ", ".join(f"{one.header} {one.texts[0]}" for one in same), markup=False)
     shown = [one for one in columns if one not in same]
+    if tuple(keys) == DEFAULT_KEYS:
+        longest = max(len(_name(record.folder, base)) for record in records)
+        hidden = _too_many(shown, console.width - longest - 4)
+        shown = [one for one in shown if one not in hidden]
+        if hidden:
+            names = ", ".join(one.header for one in hidden)
+            console.print(f"Too narrow for {names}: name what you want with --columns.", markup=False)
     console.print(_table(records, shown, base, by_sweep))
 
 
@@ -80,6 +90,15 @@ def _by_sweep(records: Sequence[Record]) -> list[Record]:
     for record in records:
         groups.setdefault(record.sweep or record.folder, []).append(record)
     return [record for group in groups.values() for record in group]
+
+
+def _too_many(columns: Sequence[Column], width: int) -> list[Column]:
+    """The columns without which the others fit."""
+    hidden: list[Column] = []
+    for key in _LEAST_WANTED:
+        if sum(one.width + 3 for one in columns if one not in hidden) > width:
+            hidden += [one for one in columns if one.key == key]
+    return hidden
 
 
 def _table(records: Sequence[Record], columns: Sequence[Column], base: Path, by_sweep: bool) -> Table:

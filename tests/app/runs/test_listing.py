@@ -95,6 +95,16 @@ def test_the_table_groups_sweeps_and_says_above_what_all_share(place: Path, caps
     assert shown.err.startswith(f"unreadable: {place / 'unreadable' / 'result.json'} cannot be read: ")
 
 
+def test_a_narrow_terminal_has_fewer_columns_but_whole_names(place: Path) -> None:
+    script = f"COLUMNS=70 NO_COLOR=1 '{sys.executable}' -c 'from prnn_md.app.main import main; main()' runs '{place}'"
+    done = subprocess.run(["script", "-qec", script, "/dev/null"], capture_output=True, text=True)
+    assert "Too narrow for started, time, valid error: name what you want with --columns." in done.stdout
+    rows = [line for line in done.stdout.splitlines() if line.startswith(("│ good", "│   0", "│ going"))]
+    assert len(rows) == 3
+    assert max(map(len, rows)) <= 70
+    assert "0.300 (" in rows[0]
+
+
 def test_sorted_tables_name_the_whole_folder(place: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["runs", str(place / "tries"), str(place / "good"), "--sort", "test/net_error"]) == 0
     lines = capsys.readouterr().out.splitlines()
