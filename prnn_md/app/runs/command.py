@@ -115,7 +115,11 @@ def _add_prune(commands: Commands) -> None:
     parser.add_argument("--older-than", type=age, metavar="AGE", help="runs that ended before, such as 12h, 30d or 8w")
     parser.add_argument("--keep-best", type=int, metavar="N", help="all but those with the N least values of --by")
     parser.add_argument("--by", default="valid/error", metavar="KEY", help="for --keep-best (default: valid/error)")
-    parser.add_argument("--checkpoints-only", action="store_true", help="delete their checkpoints, and keep the rest")
+    parser.add_argument(
+        "--checkpoints-only",
+        action="store_true",
+        help="delete checkpoints, of finished runs unless --status says otherwise, and keep the rest",
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.set_defaults(run=_prune)
 
@@ -124,8 +128,9 @@ def _prune(given: argparse.Namespace) -> int:
     from prnn_md.app.runs.prune_dialogue import agreed, announce, carry_out
     from prnn_md.app.runs.pruning import doomed, ended_before, left_over, without_best
 
-    given.where += [f"status={given.status}"] * bool(given.status)
-    if not given.where and given.older_than is None and given.keep_best is None and not given.checkpoints_only:
+    status = given.status or ("finished" if given.checkpoints_only else None)  # others go on from theirs
+    given.where = [*given.where, *[f"status={status}"] * bool(status)]
+    if not given.where and given.older_than is None and given.keep_best is None:
         raise ValueError("Say which runs: --status, --where, --older-than, --keep-best or --checkpoints-only.")
     records = _chosen(given)
     if given.older_than is not None:

@@ -9,6 +9,7 @@ from prnn_md.app.records import RecordError
 from prnn_md.app.runs.columns import text
 from prnn_md.app.runs.pruning import Doomed, StillGoingOn, delete
 from prnn_md.app.runs.values import value
+from prnn_md.app.sync import offline_runs
 
 
 class NotAsked(ValueError):
@@ -27,6 +28,9 @@ def announce(found: Sequence[Doomed], rests: Sequence[Path], checkpoints_only: b
     jobs = sum(one.record.sweep is not None for one in found)
     if jobs and not checkpoints_only:
         print(f"{jobs} of them are jobs of sweeps; the command of a sweep would run them again.")
+    waiting = sum(any(not part.synced for part in offline_runs([one.record])) for one in found)
+    if waiting:
+        print(f"{waiting} of them have W&B runs that are not uploaded; `prnn-md sync` does that.")
 
 
 def agreed(yes: bool) -> bool:

@@ -62,13 +62,18 @@ def test_sizes_are_those_of_the_files(place: Path, capsys: pytest.CaptureFixture
 
 
 def test_only_checkpoints_go(place: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["runs", "prune", str(place), "--checkpoints-only", "--status", "finished", "--yes"]) == 0
+    file = place / "good" / "wandb" / "offline-run-1" / "run-1.wandb"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert main(["runs", "prune", str(place), "--checkpoints-only", "--yes"]) == 0
     assert present(place) == ALL
     assert not (place / "good" / "checkpoints").exists()
     assert not (place / "good" / "compare" / "gru" / "checkpoints").exists()
     assert (place / "good" / "predictions.h5").is_file()
-    assert (place / "going" / "checkpoints").is_dir()
-    assert "the checkpoints of 4 runs" in capsys.readouterr().out
+    assert all((place / name / "checkpoints").is_dir() for name in ("going", "failed", "lost"))
+    shown = capsys.readouterr().out
+    assert "the checkpoints of 4 runs" in shown
+    assert "1 of them have W&B runs that are not uploaded" in shown
     assert main(["runs", "prune", str(place), "--checkpoints-only", "--status", "finished", "--yes"]) == 0
     assert "There is nothing to delete." in capsys.readouterr().out
 
