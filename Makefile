@@ -79,5 +79,5 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[dev,reference,cluster]'
+	$(INSTALL) --editable '.[dev,reference,cluster,tensorboard]'
 	@touch $@ $(VENV)/.installed

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,8 @@ COMMANDS = {
     "cells": ("prnn_md.app.cells", "build, inspect and preview libraries of MD cells"),
     "paths": ("prnn_md.app.paths", "preview families of strain paths, or write them to a file"),
     "dataset": ("prnn_md.app.dataset", "look at datasets, check, split, merge, import and export them"),
+    "runs": ("prnn_md.app.runs.command", "list, compare, show and delete runs"),
+    "sync": ("prnn_md.app.sync", "upload offline W&B runs"),
     "generate": ("prnn_md.app.generate", "make reference data with LAMMPS"),
 }
 """Name of each command, the module whose `main(words)` runs it and returns the exit code, and what it does."""
@@ -34,7 +37,12 @@ def main(words: Sequence[str] | None = None) -> int:
     command = parser.parse_args(words[:1]).command
     module = importlib.import_module(COMMANDS[command][0])
     try:
-        return int(module.main(words[1:]) or 0)
+        code = int(module.main(words[1:]) or 0)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # who reads our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
     except Exception as error:
         report(error)
         return EXIT_FAILED

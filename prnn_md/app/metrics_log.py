@@ -3,7 +3,7 @@
 import csv
 import io
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from prnn_md.files import write_text
 
 
 class RunLogger(Logger):
-    """A Lightning logger of one run; `log_figures` and `close` are ours."""
+    """A Lightning logger of one run; what Lightning does not know does nothing by default."""
 
     @property
     def name(self) -> str | None:
@@ -36,6 +36,12 @@ class RunLogger(Logger):
 
     def log_summary(self, metrics: Mapping[str, float]) -> None:
         """Take note of the final metrics."""
+
+    def log_checkpoint(self, file: Path) -> None:
+        """Take note of the checkpoint with the weights that are kept."""
+
+    def log_comparison(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take note of the closing table, only of the main model."""
 
     def close(self, failed: bool) -> None:
         """Finish the log; called exactly once."""

@@ -28,7 +28,22 @@ Answer = tuple[Tensor, Tensor]
 """Stress (paths, T+1, 6) along the test paths, and which of them failed (paths,)."""
 
 
-def train_and_judge(config: Config, data: PathDataModule, ledger: Ledger) -> list[Row]:
+@contextmanager
+def run_loggers(config: Config, ledger: Ledger) -> Iterator[list[RunLogger]]:
+    """The loggers beside metrics.csv, closed whatever happens; the W&B id goes to the ledger."""
+    known = ledger.result.get("wandb_id")
+    loggers: list[RunLogger] = build(config["logger"])(folder=ledger.folder, config=config, run_id=known)
+    ledger.record(wandb_id=next((logger.run_id for logger in loggers if logger.run_id), None))
+    failed = True
+    try:
+        yield loggers
+        failed = False
+    finally:
+        for logger in loggers:
+            logger.close(failed)
+
+
+def train_and_judge(config: Config, data: PathDataModule, ledger: Ledger, loggers: list[RunLogger]) -> list[Row]:
     """The rows of the untrained and the trained model; what an earlier start has done is not done again."""
     if "rows" not in ledger.result:
         indices = {"train": data.train_indices, "valid": data.valid_indices, "test": data.test_indices}
@@ -39,8 +54,7 @@ def train_and_judge(config: Config, data: PathDataModule, ledger: Ledger) -> lis
             largest_strain=max(norm.item() for _, norm in parts),
             time_steps=[min(steps.min().item() for steps, _ in parts), max(steps.max().item() for steps, _ in parts)],
         )
-        with _loggers(config, ledger) as loggers:
-            _judge(config, data, ledger, loggers)
+        _judge(config, data, ledger, loggers)
     rows: list[Row] = ledger.result["rows"]
     return rows
 
@@ -131,21 +145,7 @@ def _save_and_draw(
     for logger in loggers:
         logger.log_summary({name: nan if value is None else value for name, value in ledger.result["metrics"].items()})
         logger.log_figures(figures)
-
-
-@contextmanager
-def _loggers(config: Config, ledger: Ledger) -> Iterator[list[RunLogger]]:
-    """The loggers beside metrics.csv, closed whatever happens; the W&B id goes to the ledger."""
-    known = ledger.result.get("wandb_id")
-    loggers: list[RunLogger] = build(config["logger"])(folder=ledger.folder, config=config, run_id=known)
-    ledger.record(wandb_id=next((logger.run_id for logger in loggers if logger.run_id), None))
-    failed = True
-    try:
-        yield loggers
-        failed = False
-    finally:
-        for logger in loggers:
-            logger.close(failed)
+        logger.log_checkpoint(Path(BestCheckpoint(ledger.folder / "checkpoints").best_model_path))
 
 
 @contextmanager

@@ -16,6 +16,12 @@ SWEEP_FILE = "sweep.json"
 """In the folder of a sweep: what was asked for, and every job with its number and its values."""
 
 
+DELETED = ".deleted"
+"""Ends the name of a folder that is being deleted; what is in one is no run any more."""
+
+_REQUIRED = {"started": str, "status": str, "host": str, "process": int, "label": str, "seed": int, "metrics": dict}
+
+
 class RecordError(ValueError):
     """A run folder that cannot be read; the message names the file and what to do."""
 
@@ -30,8 +36,16 @@ class Record:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved configuration."""
-        config: dict[str, Any] = _read(self.folder / "config.yaml", yaml.safe_load)
+        config = _read(self.folder / "config.yaml", _yaml)
+        if not isinstance(config, dict):
+            raise RecordError(f"{self.folder / 'config.yaml'} holds no configuration.")
         return config
+
+    @cached_property
+    def overrides(self) -> list[str]:
+        """The words of the command line."""
+        words: list[str] = _read(self.folder / "overrides.yaml", _yaml)
+        return words
 
     @property
     def status(self) -> str:
@@ -47,8 +61,7 @@ class Record:
     @property
     def sweep(self) -> Path | None:
         """The folder of the sweep that the run belongs to, None if it was started alone."""
-        run = self.compared_in or self.folder
-        return run.parent if (run.parent / SWEEP_FILE).is_file() else None
+        return sweep_folder(self.folder)
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -62,24 +75,42 @@ def find_records(places: Sequence[Path], compared: bool = False) -> list[Record]
     With `compared` the models that they were compared with too. Raises RecordError for a place that is not there,
     and for a run that cannot be read or that another version wrote.
     """
-    found = {}
+    records, unreadable = readable_records(places, compared)
+    if unreadable:
+        raise unreadable[0]
+    return records
+
+
+def readable_records(places: Sequence[Path], compared: bool = False) -> tuple[list[Record], list[RecordError]]:
+    """The runs that `find_records` finds, and what is wrong with those that cannot be read.
+
+    Raises RecordError for a place that is not there.
+    """
+    found, unreadable = {}, []
     for place in places:
         if not place.is_dir():
             raise RecordError(f"There is no folder {place}.")
-        for folder in _run_folders(place.resolve(), compared):
-            found[folder] = read_record(folder)
-    return sorted(found.values(), key=lambda record: (record.result["started"], str(record.folder)))
+        for folder in run_folders(place.resolve(), compared):
+            try:
+                found[folder] = read_record(folder)
+            except RecordError as error:
+                unreadable.append(error)
+    records = sorted(found.values(), key=lambda record: (str(record.result["started"]), str(record.folder)))
+    return records, unreadable
 
 
 def read_record(folder: Path) -> Record:
     """The run in a folder. Raises RecordError if there is none, or none that can be read."""
     result = _read(folder / "result.json", json.loads)
-    version = result.get("schema_version")
+    version = result.get("schema_version") if isinstance(result, dict) else None
     if version != SCHEMA_VERSION:
         raise RecordError(
             f"{folder / 'result.json'} has the schema version {version}, and this version of prnn_md reads "
             f"{SCHEMA_VERSION}: use the version that wrote it."
         )
+    missing = [name for name, kind in _REQUIRED.items() if not isinstance(result.get(name), kind)]
+    if missing:
+        raise RecordError(f"{folder / 'result.json'} does not tell {', '.join(missing)}.")
     return Record(folder, result)
 
 
@@ -89,12 +120,29 @@ def read_sweep(folder: Path) -> dict[str, Any]:
     return sweep
 
 
-def _run_folders(place: Path, compared: bool) -> Iterator[Path]:
+def sweep_folder(folder: Path) -> Path | None:
+    """The folder of the sweep that a run folder, or that of a model compared in it, belongs to; None without one."""
+    run = main_folder(folder)
+    return run.parent if (run.parent / SWEEP_FILE).is_file() else None
+
+
+def main_folder(folder: Path) -> Path:
+    """The folder of the run that a run folder, or that of a model compared in it, belongs to."""
+    return folder.parent.parent if folder.parent.name == "compare" else folder
+
+
+def run_folders(place: Path, compared: bool = False) -> Iterator[Path]:
     """The folders with a result.json; what else is in one is not looked into."""
     for name, folders, files in os.walk(place):
+        folders[:] = [below for below in folders if not below.endswith(DELETED)]
         if "result.json" in files:
             yield Path(name)
             folders[:] = ["compare"] if compared and "compare" in folders else []
+
+
+def _yaml(text: str) -> Any:
+    """The content of a YAML text, by the parser in C where there is one, which is ten times as fast."""
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _read(file: Path, parse: Any) -> Any:

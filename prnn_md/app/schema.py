@@ -131,6 +131,11 @@ class CsvOnly(Loggers):
 
 
 @dataclass(kw_only=True)
+class TensorBoard(Loggers):
+    target: ClassVar[str] = "prnn_md.app.tensorboard_log.tensorboard_log"
+
+
+@dataclass(kw_only=True)
 class WandB(Loggers):
     target: ClassVar[str] = "prnn_md.app.wandb_log.wandb_log"
     project: str = key("W&B project", "prnn_md")

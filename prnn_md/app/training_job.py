@@ -10,7 +10,7 @@ from prnn_md.app.comparison import Row, describe_data, print_comparison, save_co
 from prnn_md.app.composition import Config
 from prnn_md.app.instantiation import build
 from prnn_md.app.ledger import Ledger, check_same_config, interruptible, read_result
-from prnn_md.app.model_run import train_and_judge
+from prnn_md.app.model_run import run_loggers, train_and_judge
 from prnn_md.data.datamodule import PathDataModule
 
 
@@ -23,11 +23,14 @@ def run(config: Config, others: dict[str, Config], folder: Path, overrides: Sequ
     with interruptible(), Ledger(folder, config, overrides) as ledger:
         use_hardware(config)
         data: PathDataModule = build(config["dataset"])
-        rows = train_and_judge(config, data, ledger)
-        for name, other in others.items():
-            rows = rows + _compared(other, data, folder / "compare" / name)
-        rows = [*rows, zero_row(data.test_data)]
-        save_comparison(folder, rows)
+        with run_loggers(config, ledger) as loggers:
+            rows = train_and_judge(config, data, ledger, loggers)
+            for name, other in others.items():
+                rows = rows + _compared(other, data, folder / "compare" / name)
+            rows = [*rows, zero_row(data.test_data)]
+            save_comparison(folder, rows)
+            for logger in loggers:
+                logger.log_comparison(rows)
         ledger.record(description=describe_data(data))
     print_comparison(folder, rows, ledger.result["description"])
     return ledger.result
@@ -53,6 +56,6 @@ def _compared(config: Config, data: PathDataModule, folder: Path) -> list[Row]:
         check_same_config(folder, config, "a finished run")
         rows: list[Row] = before["rows"]
     else:
-        with Ledger(folder, config) as ledger:
-            rows = train_and_judge(config, data, ledger)
+        with Ledger(folder, config) as ledger, run_loggers(config, ledger) as loggers:
+            rows = train_and_judge(config, data, ledger, loggers)
     return [entry for entry in rows if "md" in config or not entry["name"].endswith(" untrained")]

@@ -1,21 +1,19 @@
 """Curves, configuration and figures of a run in Weights & Biases, online with a key and offline without one."""
 
-import netrc
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlparse
 
 import wandb
 
 from prnn_md.app.metrics_log import RunLogger
+from prnn_md.app.names import dataset_name, md_names, model_name
+from prnn_md.app.records import main_folder, sweep_folder
+from prnn_md.app.wandb_key import has_key
 
 Mode = Literal["online", "offline", "disabled", "shared"]
-
-_API = "https://api.wandb.ai"
 
 
 def wandb_log(
@@ -38,7 +36,8 @@ def wandb_log(
             entity=entity,
             group=group or _group(folder),
             name=f"{config['label']} {folder.name}",
-            tags=list(tags),
+            job_type="train" if folder == main_folder(folder) else "compare",
+            tags=_tags(config, tags),
             dir=folder,
             config=dict(config),
             id=run_id,
@@ -64,7 +63,7 @@ def mode() -> Mode:
     asked = os.environ.get("WANDB_MODE")
     if asked:
         return {"dryrun": "offline", "run": "online"}.get(asked, asked)  # type: ignore[return-value]
-    return "online" if os.environ.get("WANDB_API_KEY") or _key_in_netrc() else "offline"
+    return "online" if has_key() else "offline"
 
 
 class WandbLog(RunLogger):
@@ -89,18 +88,26 @@ class WandbLog(RunLogger):
     def log_summary(self, metrics: Mapping[str, float]) -> None:
         self.run.summary.update(dict(metrics))
 
+    def log_checkpoint(self, file: Path) -> None:
+        artifact = wandb.Artifact(f"model-{self.run.id}", type="model")
+        artifact.add_file(str(file), policy="immutable")  # refers to the file, of which W&B would keep a copy at home
+        self.run.log_artifact(artifact, aliases=["best"])
+
+    def log_comparison(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        columns: list[str | int] = list(rows[0])
+        table = wandb.Table(columns=columns, data=[list(row.values()) for row in rows])
+        self.run.log({"comparison": table})
+
     def close(self, failed: bool) -> None:
         self.run.finish(exit_code=int(failed))
 
 
-def _key_in_netrc() -> bool:
-    host = urlparse(os.environ.get("WANDB_BASE_URL", _API)).hostname
-    file = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    with suppress(OSError, netrc.NetrcParseError):
-        return netrc.netrc(str(file)).authenticators(host or "") is not None
-    return False
-
-
 def _group(folder: Path) -> str:
-    """The name of the run folder that this folder is, or is in."""
-    return folder.parent.parent.name if folder.parent.name == "compare" else folder.name
+    """The name of the sweep that a run folder is in, else that of the run, for it and what it is compared with."""
+    return (sweep_folder(folder) or main_folder(folder)).name
+
+
+def _tags(config: Mapping[str, Any], asked: Sequence[str]) -> list[str]:
+    """The tags that were asked for, and those of the model, its cells and its data, in W&B's 64 characters at most."""
+    names = [*asked, model_name(config), *md_names(config), dataset_name(config)]
+    return list(dict.fromkeys(name[:64] for name in names if name))

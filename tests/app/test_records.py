@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prnn_md.app.ledger import Ledger
-from prnn_md.app.records import RecordError, find_records, read_record, read_sweep
+from prnn_md.app.records import RecordError, find_records, read_record, read_sweep, readable_records
 
 CONFIG = {"seed": 3, "seeds": {"data": 1}, "label": "PRNN"}
 
@@ -69,3 +69,29 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text("{")
     with pytest.raises(RecordError, match=r"result\.json cannot be read"):
         find_records([tmp_path])
+
+
+@pytest.mark.parametrize("entries", [{"host": None}, {"process": "many"}, {"metrics": []}, {"started": 3}])
+def test_a_result_that_lacks_what_every_run_tells_is_refused(entries: dict, tmp_path: Path) -> None:
+    rewrite(finished(tmp_path), **entries)
+    with pytest.raises(RecordError, match=rf"result\.json does not tell {next(iter(entries))}\."):
+        read_record(tmp_path)
+    (tmp_path / "result.json").write_text("[1, 2]")
+    with pytest.raises(RecordError, match=r"result\.json has the schema version None"):
+        read_record(tmp_path)
+
+
+def test_what_cannot_be_read_does_not_hide_the_rest(tmp_path: Path) -> None:
+    good, bad = finished(tmp_path / "good"), finished(tmp_path / "bad")
+    (bad / "result.json").write_text("")
+    records, (error,) = readable_records([tmp_path])
+    assert [record.folder for record in records] == [good]
+    assert str(bad) in str(error)
+    (good / "config.yaml").write_text("- seed\n")
+    with pytest.raises(RecordError, match=r"config\.yaml holds no configuration"):
+        read_record(good).config  # noqa: B018
+
+
+def test_what_is_being_deleted_is_no_run(tmp_path: Path) -> None:
+    finished(tmp_path / ".run.123.deleted")
+    assert find_records([tmp_path]) == []

@@ -1,0 +1,1 @@
+"""`prnn-md runs`: list, show, compare and delete runs by what their folders tell."""
