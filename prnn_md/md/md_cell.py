@@ -22,6 +22,9 @@ Backend = Literal["auto", "kernel", "torch"]
 OnFailure = Literal["raise", "mask"]
 Parameters = Mapping[str, float | Sequence[float]]
 
+THREADS = "PRNN_MD_THREADS"
+"""The environment variable with the threads of cells that are given no number of their own."""
+
 
 class MDCell(Cell):
     """`count` samples of one material, each a small MD simulation; the base of the kinds of dynamics.
@@ -31,8 +34,8 @@ class MDCell(Cell):
 
     `backend` says how forces are worked out: "kernel", compiled functions for one processor core a cell; "torch", all
     cells at once by automatic differentiation of the energy, on the processor or on a GPU; or "auto", the former where
-    there is a kernel for all terms of the force field and the cell is on the processor. `threads` cells (by default one
-    per core) are worked on side by side by kernels.
+    there is a kernel for all terms of the force field and the cell is on the processor. `threads` cells (by default as
+    many as `default_threads` says) are worked on side by side by kernels.
 
     `trainable` names parameters of the force field that an optimiser may change, such as ["epsilon"]; `parameters` are
     values of some that replace those of the force field.
@@ -71,7 +74,7 @@ class MDCell(Cell):
         force_field.make_trainable(self.trainable)
         self.units = LJ if force_field.units is LJ else MPA
         self.stress_factor = 1.0 if force_field.units is LJ else force_field.units.stress_in_mpa()
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or default_threads()
         self.on_failure: OnFailure = on_failure
         self.backend, self.failures = backend, 0
         self.register_buffer("sample_box", samples.box.double(), persistent=False)
@@ -193,6 +196,19 @@ class MDCell(Cell):
         if not batch_shape or batch_shape[-1] != self.count:
             raise ValueError(f"The last batch dimension is the sample, of size {self.count}; got {tuple(batch_shape)}.")
         return torch.Size(batch_shape)
+
+
+def default_threads() -> int:
+    """The environment's PRNN_MD_THREADS, by which processes share a machine out, without it the number of cores.
+
+    Raises ValueError for what is no number above zero.
+    """
+    asked = os.environ.get(THREADS)
+    if asked is None:
+        return len(os.sched_getaffinity(0))
+    if not asked.isascii() or not asked.isdigit() or int(asked) < 1:
+        raise ValueError(f"The environment variable {THREADS} is a number of threads, at least 1; got '{asked}'.")
+    return int(asked)
 
 
 def as_numpy(tensor: Tensor) -> np.ndarray:
