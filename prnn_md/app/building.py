@@ -2,16 +2,21 @@
 
 import hashlib
 import logging
+import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ProgressBar
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from prnn_md.app.composition import PARTS, Config
 from prnn_md.app.fields import registered_targets
+from prnn_md.app.hardware import world_size
 from prnn_md.app.instantiation import build
 from prnn_md.app.metrics_log import RunLogger
 from prnn_md.app.schema_models import EmbeddedCell
@@ -20,6 +25,7 @@ from prnn_md.data.datamodule import PathDataModule
 from prnn_md.md.polymer import LIBRARY_KEYS, library_file
 from prnn_md.training.callbacks import BestCheckpoint
 from prnn_md.training.module import SurrogateModule
+from prnn_md.training.signals import OwnSignals
 
 TIMED = ("prnn_md.md.langevin.LangevinCell", "prnn_md.md.overdamped.OverdampedCell")
 """Dynamics that follow the times of a path."""
@@ -28,9 +34,11 @@ TIMED = ("prnn_md.md.langevin.LangevinCell", "prnn_md.md.overdamped.OverdampedCe
 def use_hardware(config: Config) -> None:
     """Set torch's threads (cells take their own from the configuration), and quieten Lightning about itself."""
     torch.set_num_threads(config["hardware"]["torch_threads"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(config["hardware"]["torch_threads"]))  # else Lightning sets both
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")  # paths are in memory already
     warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
+    warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # what is logged is the same on all ranks already
 
 
 def build_cell(config: Config) -> Cell:
@@ -112,9 +120,13 @@ def build_trainer(config: Config, folder: Path, loggers: list[RunLogger], best: 
     callbacks: list[Callback] = [build(node) for node in config["callbacks"].values()]
     if training["patience"] is not None:
         callbacks.append(EarlyStopping(best.monitor, patience=training["patience"], check_finite=False))
+    if world_size(hardware) > 1:
+        callbacks.append(OwnSignals())
     return Trainer(
         accelerator=hardware["accelerator"],
         devices=hardware["devices"],
+        num_nodes=hardware["nodes"],
+        **_shared_work(hardware),
         precision=hardware["precision"],
         max_epochs=training["max_epochs"],
         gradient_clip_val=training["gradient_clip"],
@@ -125,3 +137,14 @@ def build_trainer(config: Config, folder: Path, loggers: list[RunLogger], best: 
         enable_model_summary=False,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
     )
+
+
+def _shared_work(hardware: dict[str, Any]) -> dict[str, Any]:
+    """Options of a trainer for ranks that somebody else starts, and that take their share of each batch themselves."""
+    if world_size(hardware) == 1:
+        return {}
+    return {
+        "strategy": DDPStrategy(forward_sync_buffers=False),  # training changes none
+        "plugins": [LightningEnvironment()],
+        "use_distributed_sampler": False,
+    }

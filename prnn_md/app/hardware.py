@@ -21,3 +21,12 @@ def check_hardware(hardware: Mapping[str, Any]) -> None:
         raise ConfigError(f"{asked}: several devices need hardware.strategy=ddp, which hardware=ddp brings.")
     if hardware["accelerator"] == "auto":
         raise ConfigError(f"{asked}: say which devices, hardware.accelerator=cpu or hardware.accelerator=cuda.")
+
+
+def check_no_multirun(hardware: Mapping[str, Any], in_multirun: bool) -> None:
+    """Raises ConfigError for several devices in a multirun within one process, which cannot be one of their ranks."""
+    if in_multirun:
+        raise ConfigError(
+            f"hardware.devices={hardware['devices']}: Hydra would run this sweep in one process, which several devices "
+            "cannot share. Use `python train.py -m ...` without Hydra's other flags, or start one run at a time."
+        )

@@ -38,3 +38,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except Exception as error:
         report(error)
         return EXIT_FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

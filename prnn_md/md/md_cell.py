@@ -1,6 +1,5 @@
 """What all MD cells have in common: samples, force field, backend, failures and units."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,14 +15,12 @@ from prnn_md.md.force_field import ForceField
 from prnn_md.md.kernels.field import Field, NoKernel, compiled_field
 from prnn_md.md.kernels.neighbours import NARROWEST
 from prnn_md.md.sample import Samples
+from prnn_md.md.threads import default_threads
 from prnn_md.mechanics import LJ, MPA, face_widths
 
 Backend = Literal["auto", "kernel", "torch"]
 OnFailure = Literal["raise", "mask"]
 Parameters = Mapping[str, float | Sequence[float]]
-
-THREADS = "PRNN_MD_THREADS"
-"""The environment variable with the threads of cells that are given no number of their own."""
 
 
 class MDCell(Cell):
@@ -196,19 +193,6 @@ class MDCell(Cell):
         if not batch_shape or batch_shape[-1] != self.count:
             raise ValueError(f"The last batch dimension is the sample, of size {self.count}; got {tuple(batch_shape)}.")
         return torch.Size(batch_shape)
-
-
-def default_threads() -> int:
-    """The environment's PRNN_MD_THREADS, by which processes share a machine out, without it the number of cores.
-
-    Raises ValueError for what is no number above zero.
-    """
-    asked = os.environ.get(THREADS)
-    if asked is None:
-        return len(os.sched_getaffinity(0))
-    if not asked.isascii() or not asked.isdigit() or int(asked) < 1:
-        raise ValueError(f"The environment variable {THREADS} is a number of threads, at least 1; got '{asked}'.")
-    return int(asked)
 
 
 def as_numpy(tensor: Tensor) -> np.ndarray:

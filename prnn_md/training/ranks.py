@@ -17,9 +17,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import Store, TCPStore  # type: ignore[attr-defined] # of torch._C
 
 LISTENER = "PRNN_MD_LISTENER"
-"""The environment variable with the socket, open in rank 0, at which the others find it."""
+"""The environment variable with the socket, open in rank 0 already, at which it awaits the others; without it, rank 0
+opens one."""
 
 START = timedelta(minutes=30)
 """How long ranks wait for each other to start."""
@@ -40,7 +42,7 @@ class Ranks:
 
     rank: int
     world: int
-    store: dist.Store
+    store: Store
 
     def tell(self, task: Any) -> None:
         """Tell the others, which wait in `told`, something; called by rank 0."""
@@ -95,7 +97,7 @@ def joined(accelerator: str) -> Iterator[Ranks]:
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     listener = os.environ.pop(LISTENER, None) if rank == 0 else None
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    store = dist.TCPStore(
+    store = TCPStore(
         address,
         port,
         world,
