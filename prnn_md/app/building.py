@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ProgressBar
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ProgressBar
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
@@ -24,7 +24,7 @@ from prnn_md.cell import Cell
 from prnn_md.data.datamodule import PathDataModule
 from prnn_md.md.polymer import LIBRARY_KEYS, library_file
 from prnn_md.training.callbacks import BestCheckpoint
-from prnn_md.training.module import SurrogateModule
+from prnn_md.training.module import SurrogateModule, start_from
 from prnn_md.training.signals import OwnSignals
 
 TIMED = ("prnn_md.md.langevin.LangevinCell", "prnn_md.md.overdamped.OverdampedCell")
@@ -53,8 +53,10 @@ def build_cell(config: Config) -> Cell:
 
 
 def input_files(config: Config, data: PathDataModule) -> dict[str, str]:
-    """SHA-256 of the files that a run reads, the dataset and the libraries of cells, by their place."""
+    """SHA-256 of the files that a run reads, by their place: the dataset, libraries of cells, a checkpoint."""
     files = [Path(data.file)]
+    if config.get("ckpt") is not None:
+        files.append(Path(config["ckpt"]))
     for md in config.get("md", {}).values():
         if "beads" in md and (library := library_file(**{name: md[name] for name in LIBRARY_KEYS})):
             files.append(library)
@@ -63,7 +65,7 @@ def input_files(config: Config, data: PathDataModule) -> dict[str, str]:
 
 
 def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
-    """The untrained model, scaled by the training data.
+    """The untrained model, scaled by the training data, or with the weights of a checkpoint.
 
     Raises ValueError where the two speak different units, or where the hardware is not for the cells.
     """
@@ -78,7 +80,10 @@ def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
             raise ValueError(f"The model's {what} is {ours}, that of the dataset {data.file} is {theirs}.")
     first = next(data.training_chunks())  # balanced over families
     cell.set_scales(first.strain, data.stress_scale, first.times)
-    return bare_module(config, cell, data.stress_scale, str(data.file))
+    module = bare_module(config, cell, data.stress_scale, str(data.file))
+    if config.get("ckpt") is not None:
+        start_from(module, config["ckpt"])
+    return module
 
 
 def bare_module(config: Config, cell: Cell, stress_scale: Tensor, source: str = "") -> SurrogateModule:

@@ -23,6 +23,7 @@ SCHEMA_VERSION = 2
 """Version of what a checkpoint holds; a checkpoint of another version is refused."""
 
 _VERSION_KEY = "prnn_md_schema_version"
+_RANDOM_KEY = "prnn_md_random_state"
 
 Batch = dict[str, Tensor]
 
@@ -159,10 +160,13 @@ class SurrogateModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[_VERSION_KEY] = SCHEMA_VERSION
+        checkpoint[_RANDOM_KEY] = torch.get_rng_state()  # for cells that do not draw from seeds of their own
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raises CheckpointError for a checkpoint of another schema version."""
+        """Go on with its random numbers; raises CheckpointError for a checkpoint of another schema version."""
         check_version(checkpoint, "The checkpoint")
+        if _RANDOM_KEY in checkpoint:
+            torch.set_rng_state(checkpoint[_RANDOM_KEY])
 
     def _evaluate(self, split: str, batch: Batch) -> None:
         if not len(batch["strain"]):  # as in training
@@ -248,6 +252,32 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} holds {type(checkpoint).__name__}, not a checkpoint.")
     check_version(checkpoint, str(path))
     return checkpoint
+
+
+def start_from(module: SurrogateModule, path: str | Path) -> None:
+    """Give the cell of a module the weights of a checkpoint, to be trained further, maybe on other data.
+
+    The scale of the loss stays that of the module's own data. Raises CheckpointError if the weights do not fit.
+    """
+    found = {
+        name.removeprefix("cell."): tensor
+        for name, tensor in read_checkpoint(path)["state_dict"].items()
+        if name.startswith("cell.")
+    }
+    differences = list(_differences(found, module.cell.state_dict()))
+    if differences:
+        told = "; ".join(differences[:3]) + ("; ..." if len(differences) > 3 else "")
+        raise CheckpointError(f"{path} does not fit this model: {told}. Choose model and cells as in its run.")
+    module.cell.load_state_dict(found)
+
+
+def _differences(there: dict[str, Tensor], here: dict[str, Tensor]) -> Iterator[str]:
+    """What keeps the weights in a checkpoint from being those of a model, each in some words."""
+    for name in dict.fromkeys([*there, *here]):
+        if name not in here or name not in there:
+            yield f"{name} is only {'there' if name in there else 'in this model'}"
+        elif there[name].shape != here[name].shape:
+            yield f"{name} is {tuple(there[name].shape)} there and {tuple(here[name].shape)} here"
 
 
 def load_weights(module: SurrogateModule, path: str | Path) -> None:
