@@ -25,7 +25,6 @@ from prnn_md.data.datamodule import PathDataModule
 from prnn_md.md.polymer import LIBRARY_KEYS, library_file
 from prnn_md.training.callbacks import BestCheckpoint
 from prnn_md.training.module import SurrogateModule, start_from
-from prnn_md.training.signals import OwnSignals
 
 TIMED = ("prnn_md.md.langevin.LangevinCell", "prnn_md.md.overdamped.OverdampedCell")
 """Dynamics that follow the times of a path."""
@@ -125,9 +124,7 @@ def build_trainer(config: Config, folder: Path, loggers: list[RunLogger], best: 
     callbacks: list[Callback] = [build(node) for node in config["callbacks"].values()]
     if training["patience"] is not None:
         callbacks.append(EarlyStopping(best.monitor, patience=training["patience"], check_finite=False))
-    if world_size(hardware) > 1:
-        callbacks.append(OwnSignals())
-    return Trainer(
+    trainer = Trainer(
         accelerator=hardware["accelerator"],
         devices=hardware["devices"],
         num_nodes=hardware["nodes"],
@@ -142,6 +139,10 @@ def build_trainer(config: Config, folder: Path, loggers: list[RunLogger], best: 
         enable_model_summary=False,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
     )
+    if world_size(hardware) > 1:
+        # Lightning's answer to SIGTERM talks to the other ranks in the midst of whatever they exchange, and hangs
+        trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
 def _shared_work(hardware: dict[str, Any]) -> dict[str, Any]:

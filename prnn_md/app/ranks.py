@@ -50,20 +50,28 @@ def leads() -> bool:
 def run_ranks(words: Sequence[str], folder: Path, hardware: Mapping[str, Any]) -> int:
     """Run `train` with these words on all devices of the hardware, in one folder; returns the exit code of rank 0.
 
-    SIGTERM and SIGINT go to rank 0. When one rank ends all do. Raises RanksLost, or Interrupted after a signal, if
-    rank 0 could not tell how it ended; ConfigError for several machines, on which a scheduler starts the ranks.
+    Raises as `run_together`, and ConfigError for several machines, on which a scheduler starts the ranks.
     """
     if hardware["nodes"] > 1:
         raise ConfigError(
             f"hardware.nodes={hardware['nodes']}: ranks on several machines are started by the scheduler. "
             "Submit the run as a job of the cluster, or take hardware.nodes=1."
         )
-    # resolved, since a relative folder of a sweep is one of the folder where the command was started
-    command = [*words, f"hydra.run.dir='{_escaped(str(folder.absolute()))}'"]
+    place = f"hydra.run.dir='{_escaped(str(folder.absolute()))}'"
+    command = [sys.executable, "-m", "prnn_md.app.main", "train", *words, place]
+    return run_together(command, world_size(hardware))
+
+
+def run_together(command: Sequence[str], world: int) -> int:
+    """Start a command once for each of `world` ranks, and wait for all; returns the exit code of rank 0.
+
+    SIGTERM and SIGINT go to rank 0, and when one rank ends all do. Called from a thread, the ranks end with that, and
+    no signals go on. Raises RanksLost, or Interrupted after a signal, if rank 0 could not tell how it ended.
+    """
     ranks: list[Process] = []
     with _forwarded(ranks) as forwarded:
         try:
-            _start(command, world_size(hardware), ranks)
+            _start(command, world, ranks)
             first = _first_to_end(ranks)
             _wait(ranks, first)
         finally:
@@ -76,7 +84,7 @@ def run_ranks(words: Sequence[str], folder: Path, hardware: Mapping[str, Any]) -
     raise RanksLost(f"{_how(ranks, first)}; all ranks are ended.")
 
 
-def _start(words: Sequence[str], world: int, ranks: list[Process]) -> None:
+def _start(command: Sequence[str], world: int, ranks: list[Process]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         shared = {
             "WORLD_SIZE": str(world),
@@ -92,7 +100,7 @@ def _start(words: Sequence[str], world: int, ranks: list[Process]) -> None:
             own |= {LISTENER: str(listener.fileno())} if rank == 0 else {}
             ranks.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "prnn_md.app.main", "train", *words],
+                    command,
                     env=quiet | dict(os.environ) | shared | own,
                     pass_fds=[listener.fileno()] if rank == 0 else [],
                     process_group=0,  # Ctrl-C in a terminal reaches the parent only, which forwards it once

@@ -23,6 +23,9 @@ LISTENER = "PRNN_MD_LISTENER"
 """The environment variable with the socket, open in rank 0 already, at which it awaits the others; without it, rank 0
 opens one."""
 
+ENVIRONMENT = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""Environment variables that tell a process which rank it is."""
+
 START = timedelta(minutes=30)
 """How long ranks wait for each other to start."""
 
@@ -93,7 +96,13 @@ def is_lost_connection(error: BaseException) -> bool:
 
 @contextmanager
 def joined(accelerator: str) -> Iterator[Ranks]:
-    """Within the block this process is one of the ranks that its environment tells of; waits for all of them."""
+    """Within the block this process is one of the ranks that its environment tells of; waits for all of them.
+
+    Raises ValueError where the environment tells of none.
+    """
+    missing = [name for name in ENVIRONMENT if name not in os.environ]
+    if missing:
+        raise ValueError(f"Several devices need a process each, and this is none of them: {missing[0]} is not set.")
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     listener = os.environ.pop(LISTENER, None) if rank == 0 else None
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])

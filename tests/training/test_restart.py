@@ -28,7 +28,9 @@ def same(one, other) -> bool:
     return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
 
 
-@pytest.mark.parametrize(("name", "scheduler"), [("gru", "none"), ("prnn", "cosine"), ("gru", "plateau"), ("noisy", "none")])
+@pytest.mark.parametrize(
+    ("name", "scheduler"), [("gru", "none"), ("prnn", "cosine"), ("gru", "plateau"), ("noisy", "none")]
+)
 def test_two_and_two_epochs_are_four(name, scheduler, paths, make_cell, make_module, make_trainer, tmp_path):
     def fit(folder, epochs, **options):
         trainer = make_trainer(
