@@ -117,8 +117,11 @@ def _first_to_end(ranks: Sequence[Process]) -> int:
 
 
 def _wait(ranks: Sequence[Process], first: int) -> None:
-    """Give rank 0 time to tell that another is lost, and then the others time to end."""
-    if first != 0 and ranks[first].returncode != 0:
+    """Give rank 0 time to tell that another is lost, and then the others time to end.
+
+    Only of a rank that was ended from outside rank 0 does not know more.
+    """
+    if first != 0 and ranks[first].returncode < 0:
         print(f"{_how(ranks, first)}.", file=sys.stderr, flush=True)
     for rank, seconds in zip(ranks, (TO_TELL, *[TO_END] * (len(ranks) - 1)), strict=True):
         try:
