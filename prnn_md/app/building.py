@@ -2,16 +2,21 @@
 
 import hashlib
 import logging
+import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Trainer
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ProgressBar
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from prnn_md.app.composition import PARTS, Config
 from prnn_md.app.fields import registered_targets
+from prnn_md.app.hardware import world_size
 from prnn_md.app.instantiation import build
 from prnn_md.app.metrics_log import RunLogger
 from prnn_md.app.schema_models import EmbeddedCell
@@ -19,7 +24,7 @@ from prnn_md.cell import Cell
 from prnn_md.data.datamodule import PathDataModule
 from prnn_md.md.polymer import LIBRARY_KEYS, library_file
 from prnn_md.training.callbacks import BestCheckpoint
-from prnn_md.training.module import SurrogateModule
+from prnn_md.training.module import SurrogateModule, start_from
 
 TIMED = ("prnn_md.md.langevin.LangevinCell", "prnn_md.md.overdamped.OverdampedCell")
 """Dynamics that follow the times of a path."""
@@ -28,9 +33,11 @@ TIMED = ("prnn_md.md.langevin.LangevinCell", "prnn_md.md.overdamped.OverdampedCe
 def use_hardware(config: Config) -> None:
     """Set torch's threads (cells take their own from the configuration), and quieten Lightning about itself."""
     torch.set_num_threads(config["hardware"]["torch_threads"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(config["hardware"]["torch_threads"]))  # else Lightning sets both
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")  # paths are in memory already
     warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
+    warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # what is logged is the same on all ranks already
 
 
 def build_cell(config: Config) -> Cell:
@@ -45,8 +52,10 @@ def build_cell(config: Config) -> Cell:
 
 
 def input_files(config: Config, data: PathDataModule) -> dict[str, str]:
-    """SHA-256 of the files that a run reads, the dataset and the libraries of cells, by their place."""
+    """SHA-256 of the files that a run reads, by their place: the dataset, libraries of cells, a checkpoint."""
     files = [Path(data.file)]
+    if config.get("ckpt") is not None:
+        files.append(Path(config["ckpt"]))
     for md in config.get("md", {}).values():
         if "beads" in md and (library := library_file(**{name: md[name] for name in LIBRARY_KEYS})):
             files.append(library)
@@ -55,7 +64,7 @@ def input_files(config: Config, data: PathDataModule) -> dict[str, str]:
 
 
 def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
-    """The untrained model, scaled by the training data.
+    """The untrained model, scaled by the training data, or with the weights of a checkpoint.
 
     Raises ValueError where the two speak different units, or where the hardware is not for the cells.
     """
@@ -70,7 +79,10 @@ def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
             raise ValueError(f"The model's {what} is {ours}, that of the dataset {data.file} is {theirs}.")
     first = next(data.training_chunks())  # balanced over families
     cell.set_scales(first.strain, data.stress_scale, first.times)
-    return bare_module(config, cell, data.stress_scale, str(data.file))
+    module = bare_module(config, cell, data.stress_scale, str(data.file))
+    if config.get("ckpt") is not None:
+        start_from(module, config["ckpt"])
+    return module
 
 
 def bare_module(config: Config, cell: Cell, stress_scale: Tensor, source: str = "") -> SurrogateModule:
@@ -112,9 +124,11 @@ def build_trainer(config: Config, folder: Path, loggers: list[RunLogger], best: 
     callbacks: list[Callback] = [build(node) for node in config["callbacks"].values()]
     if training["patience"] is not None:
         callbacks.append(EarlyStopping(best.monitor, patience=training["patience"], check_finite=False))
-    return Trainer(
+    trainer = Trainer(
         accelerator=hardware["accelerator"],
         devices=hardware["devices"],
+        num_nodes=hardware["nodes"],
+        **_shared_work(hardware),
         precision=hardware["precision"],
         max_epochs=training["max_epochs"],
         gradient_clip_val=training["gradient_clip"],
@@ -125,3 +139,18 @@ def build_trainer(config: Config, folder: Path, loggers: list[RunLogger], best: 
         enable_model_summary=False,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
     )
+    if world_size(hardware) > 1:
+        # Lightning's answer to SIGTERM talks to the other ranks in the midst of whatever they exchange, and hangs
+        trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
+
+
+def _shared_work(hardware: dict[str, Any]) -> dict[str, Any]:
+    """Options of a trainer for ranks that somebody else starts, and that take their share of each batch themselves."""
+    if world_size(hardware) == 1:
+        return {}
+    return {
+        "strategy": DDPStrategy(forward_sync_buffers=False),  # training changes none
+        "plugins": [LightningEnvironment()],
+        "use_distributed_sampler": False,
+    }

@@ -14,7 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prnn_md.app.checking import ConfigError, check_fields
+from prnn_md.app.checkpoints import checkpoint_file
 from prnn_md.app.fields import registered_targets
+from prnn_md.app.hardware import check_hardware
 from prnn_md.app.schema import TrainConfig
 from prnn_md.app.schema_models import Model
 from prnn_md.training.seeding import resolve_seeds
@@ -88,6 +90,7 @@ def resolve(config: DictConfig) -> Config:
         (plain.get("md") or {}).pop(name, None)
     check_fields(TrainConfig, plain)
     _check_parts(plain)
+    check_hardware(plain["hardware"])
     _complete_paths(plain)
     return {name: plain[name] for name in KEYS if name in plain and name not in REFERENCES}
 
@@ -108,6 +111,8 @@ def _complete_paths(config: Config) -> None:
     for node, key in [(config["dataset"], "path"), *files]:
         if Path(node[key]).suffix:
             node[key] = str(Path(node[key]).expanduser().absolute())
+    if config.get("ckpt") is not None:
+        config["ckpt"] = str(checkpoint_file(config["ckpt"]))
 
 
 def _plain(config: DictConfig) -> Config:

@@ -91,6 +91,11 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     return result
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether the folder holds a run that has come to its end."""
+    return (read_result(folder) or {}).get("status") == "finished"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, whole or not at all; numbers that are not finite, which JSON lacks, become null."""
     write_text(path, json.dumps(finite_or_none(value), indent=2, allow_nan=False) + "\n")
@@ -107,7 +112,7 @@ def finite_or_none(value: Any) -> Any:
 
 def check_same_config(folder: Path, config: Mapping[str, Any], what: str) -> None:
     """Raises FolderInUse with the first difference between a configuration and that of the run in the folder."""
-    difference = _first_difference(yaml.safe_load((folder / "config.yaml").read_text()), dict(config))
+    difference = first_difference(yaml.safe_load((folder / "config.yaml").read_text()), dict(config))
     if difference:
         raise FolderInUse(f"{folder} holds {what} of another configuration: {difference}.")
 
@@ -131,6 +136,30 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def left_to_rank_0() -> Iterator[None]:
+    """Within the block SIGTERM and SIGINT do nothing: rank 0 answers them, and the other ranks end with it."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def note_lost(folder: Path, error: BaseException) -> None:
+    """Note how a run ended, in the folder and in those of the models compared in it, that could not tell itself.
+
+    A run that did tell, or that has not begun, is left as it is.
+    """
+    status = "interrupted" if isinstance(error, Interrupted) else "failed"
+    for place in (folder, *folder.glob("compare/*")):
+        result = read_result(place)
+        if result is not None and result["status"] == "running" and not is_going_on(result):
+            entries = {"status": status, "error": f"{type(error).__name__}: {error}", "finished": _now()}
+            write_json(place / "result.json", result | entries)
 
 
 def _check_continues(folder: Path, before: dict[str, Any], config: dict[str, Any]) -> None:
@@ -157,10 +186,11 @@ def _alive(process: int) -> bool:
     return True
 
 
-def _first_difference(there: Any, here: Any, path: str = "") -> str:
+def first_difference(there: Any, here: Any, path: str = "") -> str:
+    """The first key in which two configurations differ, with both values; empty where none does."""
     if isinstance(there, dict) and isinstance(here, dict):
         for name in dict.fromkeys([*there, *here]):
-            found = _first_difference(there.get(name), here.get(name), f"{path}.{name}" if path else str(name))
+            found = first_difference(there.get(name), here.get(name), f"{path}.{name}" if path else str(name))
             if found:
                 return found
         return ""

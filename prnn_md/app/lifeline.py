@@ -1,6 +1,5 @@
 """Processes that end with the one that started them, however that ends; Linux only, elsewhere nothing happens."""
 
-import ctypes
 import os
 import signal
 import sys
@@ -9,16 +8,25 @@ _PARENT = "PRNN_MD_PARENT"
 _PR_SET_PDEATHSIG = 1
 
 
-def tied_to_this_process() -> dict[str, str]:
-    """Variables for the environment of a child that is to call `end_with_parent`."""
-    return {_PARENT: str(os.getpid())}
+def tied_to_this_process(by: signal.Signals = signal.SIGTERM) -> dict[str, str]:
+    """Variables for the environment of a child that calls `end_with_parent`, and is to get the signal `by` then.
+
+    For this the parent ends with the thread that starts the child.
+    """
+    return {_PARENT: f"{os.getpid()} {int(by)}"}
 
 
 def end_with_parent() -> None:
-    """Receive SIGTERM as soon as the process that started this one, and tied it to itself, is gone."""
-    parent = os.environ.pop(_PARENT, None)
-    if parent is None or not sys.platform.startswith("linux"):
+    """Have the kernel signal this process as soon as the one that started it, and tied it to itself, is gone.
+
+    To be called first of all.
+    """
+    tie = os.environ.pop(_PARENT, None)  # processes that this one starts are no business of that parent
+    if tie is None or not sys.platform.startswith("linux"):
         return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):  # it was gone before
-        raise SystemExit(128 + signal.SIGTERM)
+    import ctypes
+
+    parent, by = map(int, tie.split())
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
+    if os.getppid() != parent:  # it had ended before
+        raise SystemExit(128 + by)

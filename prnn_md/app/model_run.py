@@ -9,11 +9,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from prnn_md.app.building import build_module, build_trainer, input_files
+from prnn_md.app.building import build_module, input_files
 from prnn_md.app.comparison import Row, row
 from prnn_md.app.composition import Config
 from prnn_md.app.evaluation import errors, predicted_stress, remembered
 from prnn_md.app.figures import draw_all
+from prnn_md.app.fitting import fit
 from prnn_md.app.instantiation import build
 from prnn_md.app.ledger import Ledger
 from prnn_md.app.metrics_log import MetricsLog, RunLogger, read_metrics
@@ -23,6 +24,7 @@ from prnn_md.statistics import noise_floor
 from prnn_md.surrogates import PRNN
 from prnn_md.training.callbacks import UNTRAINED, BestCheckpoint
 from prnn_md.training.module import SurrogateModule, load_weights
+from prnn_md.training.ranks import Ranks
 
 Answer = tuple[Tensor, Tensor]
 """Stress (paths, T+1, 6) along the test paths, and which of them failed (paths,)."""
@@ -43,8 +45,13 @@ def run_loggers(config: Config, ledger: Ledger) -> Iterator[list[RunLogger]]:
             logger.close(failed)
 
 
-def train_and_judge(config: Config, data: PathDataModule, ledger: Ledger, loggers: list[RunLogger]) -> list[Row]:
-    """The rows of the untrained and the trained model; what an earlier start has done is not done again."""
+def train_and_judge(
+    config: Config, data: PathDataModule, ledger: Ledger, loggers: list[RunLogger], ranks: Ranks | None = None
+) -> list[Row]:
+    """The rows of the untrained and the trained model; what an earlier start has done is not done again.
+
+    Other `ranks` take part in the training only.
+    """
     if "rows" not in ledger.result:
         indices = {"train": data.train_indices, "valid": data.valid_indices, "test": data.test_indices}
         parts = [(part.times.diff(), part.strain.norm(dim=-1).max()) for part in data.training_chunks()]
@@ -54,12 +61,12 @@ def train_and_judge(config: Config, data: PathDataModule, ledger: Ledger, logger
             largest_strain=max(norm.item() for _, norm in parts),
             time_steps=[min(steps.min().item() for steps, _ in parts), max(steps.max().item() for steps, _ in parts)],
         )
-        _judge(config, data, ledger, loggers)
+        _judge(config, data, ledger, loggers, ranks)
     rows: list[Row] = ledger.result["rows"]
     return rows
 
 
-def _judge(config: Config, data: PathDataModule, ledger: Ledger, loggers: list[RunLogger]) -> None:
+def _judge(config: Config, data: PathDataModule, ledger: Ledger, loggers: list[RunLogger], ranks: Ranks | None) -> None:
     """Evaluate, fit and evaluate again on the test paths; record, save and draw what comes out."""
     module = build_module(config, data)
     trainable = sum(weights.numel() for weights in module.cell.parameters() if weights.requires_grad)
@@ -68,7 +75,7 @@ def _judge(config: Config, data: PathDataModule, ledger: Ledger, loggers: list[R
         file = ledger.folder / "checkpoints" / "untrained_test.pt"
         untrained = remembered(file, lambda: _on_test(config, module, data, "untrained"))
     with _timed(ledger, "training"):
-        _fit(config, data, ledger, module, loggers)
+        _fit(config, data, ledger, module, loggers, ranks)
     with _timed(ledger, "test"):
         trained = untrained
         if ledger.result["best_epoch"] != UNTRAINED:
@@ -85,21 +92,23 @@ def _on_test(config: Config, module: SurrogateModule, data: PathDataModule, whic
 
 
 def _fit(
-    config: Config, data: PathDataModule, ledger: Ledger, module: SurrogateModule, loggers: list[RunLogger]
+    config: Config,
+    data: PathDataModule,
+    ledger: Ledger,
+    module: SurrogateModule,
+    loggers: list[RunLogger],
+    ranks: Ranks | None,
 ) -> None:
     """Give the module the weights with the least validation error, by training unless that is done already."""
-    best = BestCheckpoint(ledger.folder / "checkpoints")
     if not ledger.result.get("trained"):
-        trainer = build_trainer(config, ledger.folder, [MetricsLog(ledger.folder), *loggers], best)
-        last = best.last_model_path if Path(best.last_model_path).is_file() else None
-        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+        trainer, best = fit(config, ledger.folder, data, module, [MetricsLog(ledger.folder), *loggers], ranks)
         valid = data.valid_data
         metrics = {
             "valid/error": best.best_score,
             "valid/floor": noise_floor(valid.standard_error, data.stress_scale),
         }
         ledger.record(trained=True, epochs=trainer.current_epoch, best_epoch=best.best_epoch, metrics=metrics)
-    load_weights(module, best.best_model_path)
+    load_weights(module, BestCheckpoint(ledger.folder / "checkpoints").best_model_path)
 
 
 def _record_errors(

@@ -99,9 +99,11 @@ class Hardware:
     """What computes, and with how many threads."""
 
     accelerator: Literal["cpu", "cuda", "auto"] = key("where the model lives")
-    devices: int = key("devices of that kind", low=1, high=1)
+    devices: int = key("devices of that kind on each node, each with a process of its own", low=1)
+    nodes: int = key("machines", low=1)
+    strategy: Literal["auto", "ddp"] = key("how several devices share the work; auto: there is one")
     precision: Literal["64-true"] = key("floating-point numbers")
-    threads: int | None = key("threads of the compiled kernels; null: all cores", low=1)
+    threads: int | None = key("threads of the compiled kernels; null: PRNN_MD_THREADS, or all cores", low=1)
     torch_threads: int = key("threads of torch; more than one slow small models down", low=1)
 
 
@@ -154,6 +156,7 @@ class TrainConfig:
     compare: list[str] = key(
         "models to train on the same data for the closing table, e.g. ['gru','lstm model.hidden=32']"
     )
+    ckpt: str | None = key("run folder or checkpoint whose weights training starts from; null: none", None)
     model: Model = key("what is trained")
     md: dict[str, EmbeddedCell] | None = key(
         "what a PRNN embeds, by name; backend and trainable are those of all", None
@@ -170,5 +173,5 @@ class TrainConfig:
     logger: Loggers = key("logger")
 
 
-MODEL_KEYS = ("label", "model", "md", "encoder", "decoder", "dynamics", "training", "optimizer", "scheduler")
+MODEL_KEYS = ("label", "ckpt", "model", "md", "encoder", "decoder", "dynamics", "training", "optimizer", "scheduler")
 """What belongs to one model; the rest is shared with the models that it is compared with."""

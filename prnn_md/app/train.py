@@ -10,6 +10,8 @@ from prnn_md.app.lifeline import end_with_parent
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from prnn_md.app.composition import Config
+
 EXIT_CONFIG = 2
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -82,6 +84,7 @@ def _run_with_hydra(words: Sequence[str]) -> int:
     """Let Hydra make the run folder and run the job in it; returns the exit code."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     from prnn_md.app.composition import config_dir
 
@@ -89,7 +92,8 @@ def _run_with_hydra(words: Sequence[str]) -> int:
 
     def job(config: "DictConfig") -> None:
         settings = HydraConfig.get()
-        codes.append(_run_job(config, Path(settings.runtime.output_dir), list(settings.overrides.task)))
+        folder, overrides = Path(settings.runtime.output_dir), list(settings.overrides.task)
+        codes.append(_run_job(config, folder, overrides, words, settings.mode is RunMode.MULTIRUN))
 
     overrides = [word for word in words if "=" in word or word.startswith("~")]
     flags = [word for word in words if word not in overrides]
@@ -103,23 +107,24 @@ def _run_with_hydra(words: Sequence[str]) -> int:
     return max(codes, default=0)
 
 
-def _run_job(config: "DictConfig", folder: Path, overrides: list[str]) -> int:
+def _run_job(config: "DictConfig", folder: Path, overrides: list[str], words: Sequence[str], in_multirun: bool) -> int:
     """Exit code of one job; what goes wrong is said in one message."""
     from prnn_md.app.checking import ConfigError
     from prnn_md.app.composition import resolve
     from prnn_md.app.faults import report
-    from prnn_md.app.ledger import FolderInUse, Interrupted, read_result
+    from prnn_md.app.hardware import check_no_multirun, world_size
+    from prnn_md.app.ledger import FolderInUse, Interrupted
     from prnn_md.app.overrides import comparisons
+    from prnn_md.app.ranks import is_rank
 
     try:
         resolved = resolve(config)
         others = comparisons(resolved)
-        from prnn_md.app.training_job import run, show_finished
-
-        if (read_result(folder) or {}).get("status") == "finished":
-            show_finished(resolved, folder)
-        else:
-            run(resolved, others, folder, overrides)
+        if world_size(resolved["hardware"]) > 1:
+            check_no_multirun(resolved["hardware"], in_multirun)
+            if not is_rank():
+                return _run_as_ranks(resolved, folder, words)
+        return _run_here(resolved, others, folder, overrides)
     except (ConfigError, FolderInUse) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -129,4 +134,35 @@ def _run_job(config: "DictConfig", folder: Path, overrides: list[str]) -> int:
     except Exception as error:
         report(error, f"The run folder {folder} has the details in result.json.")
         return EXIT_FAILED
+
+
+def _run_here(config: "Config", others: "dict[str, Config]", folder: Path, overrides: Sequence[str]) -> int:
+    """Run the job in this process, alone or as one of several ranks; what goes wrong on any, rank 0 tells."""
+    from prnn_md.app.ledger import is_finished
+    from prnn_md.app.ranks import leads
+    from prnn_md.app.training_job import run, show_finished
+
+    if leads() and is_finished(folder):
+        show_finished(config, folder)
+        return 0
+    try:
+        run(config, others, folder, overrides)
+    except Exception:
+        if leads():
+            raise
+        return EXIT_FAILED
     return 0
+
+
+def _run_as_ranks(config: "Config", folder: Path, words: Sequence[str]) -> int:
+    """Run the job in fresh processes, one for each device, and note in the folder what these could not."""
+    from prnn_md.app.ledger import Interrupted, is_finished, note_lost
+    from prnn_md.app.ranks import RanksLost, run_ranks
+
+    if is_finished(folder):
+        return _run_here(config, {}, folder, [])
+    try:
+        return run_ranks(words, folder, config["hardware"])
+    except (RanksLost, Interrupted) as error:
+        note_lost(folder, error)
+        raise

@@ -8,25 +8,45 @@ from typing import Any
 from prnn_md.app.building import use_hardware
 from prnn_md.app.comparison import Row, describe_data, print_comparison, save_comparison, zero_row
 from prnn_md.app.composition import Config
+from prnn_md.app.fitting import follow
+from prnn_md.app.hardware import world_size
 from prnn_md.app.instantiation import build
-from prnn_md.app.ledger import Ledger, check_same_config, interruptible, read_result
+from prnn_md.app.ledger import Ledger, check_same_config, interruptible, left_to_rank_0, read_result
 from prnn_md.app.model_run import run_loggers, train_and_judge
 from prnn_md.data.datamodule import PathDataModule
+from prnn_md.training.ranks import Ranks, joined
 
 
 def run(config: Config, others: dict[str, Config], folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Train the model of `config` and the `others`, compare them, print the table; returns what result.json holds.
 
     An unfinished run of the same configuration in the folder is continued. Raises FolderInUse for a folder that
-    holds something else, and whatever went wrong in data, model or training.
+    holds something else, and whatever went wrong in data, model or training. Where the hardware has several devices
+    this process is one of several ranks; rank 0 does all this, the others train with it, and get an empty answer.
     """
+    if world_size(config["hardware"]) == 1:
+        return _lead(config, others, folder, overrides)
+    with joined(config["hardware"]["accelerator"]) as ranks:
+        if ranks.rank == 0:
+            result = _lead(config, others, folder, overrides, ranks)
+            ranks.tell(None)
+            return result
+        use_hardware(config)
+        with left_to_rank_0():
+            follow(ranks, [config, *others.values()])
+        return {}
+
+
+def _lead(
+    config: Config, others: dict[str, Config], folder: Path, overrides: Sequence[str], ranks: Ranks | None = None
+) -> dict[str, Any]:
     with interruptible(), Ledger(folder, config, overrides) as ledger:
         use_hardware(config)
         data: PathDataModule = build(config["dataset"])
         with run_loggers(config, ledger) as loggers:
-            rows = train_and_judge(config, data, ledger, loggers)
+            rows = train_and_judge(config, data, ledger, loggers, ranks)
             for name, other in others.items():
-                rows = rows + _compared(other, data, folder / "compare" / name)
+                rows = rows + _compared(other, data, folder / "compare" / name, ranks)
             rows = [*rows, zero_row(data.test_data)]
             save_comparison(folder, rows)
             for logger in loggers:
@@ -49,7 +69,7 @@ def show_finished(config: Config, folder: Path) -> dict[str, Any]:
     return result
 
 
-def _compared(config: Config, data: PathDataModule, folder: Path) -> list[Row]:
+def _compared(config: Config, data: PathDataModule, folder: Path, ranks: Ranks | None) -> list[Row]:
     """The rows of a model beside the main one, in a ledger of its own; untrained only where it is physical."""
     before = read_result(folder)
     if before is not None and before["status"] == "finished":
@@ -57,5 +77,5 @@ def _compared(config: Config, data: PathDataModule, folder: Path) -> list[Row]:
         rows: list[Row] = before["rows"]
     else:
         with Ledger(folder, config) as ledger, run_loggers(config, ledger) as loggers:
-            rows = train_and_judge(config, data, ledger, loggers)
+            rows = train_and_judge(config, data, ledger, loggers, ranks)
     return [entry for entry in rows if "md" in config or not entry["name"].endswith(" untrained")]

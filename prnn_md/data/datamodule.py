@@ -180,7 +180,9 @@ class PathDataModule(LightningDataModule):
     def _loader(self, indices: Sequence[int], read: Read, sampler: Sampler[int] | None = None) -> DataLoader[Batch]:
         paths = _Paths(indices, read)
         sampler = SequentialSampler(paths) if sampler is None else sampler
-        return DataLoader(paths, batch_size=self.batch_size, sampler=sampler, collate_fn=_as_it_is)
+        rank, world = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        batches = SharedBatches(sampler, len(indices), self.batch_size, rank, world)
+        return DataLoader(paths, batch_sampler=batches, collate_fn=_as_it_is)
 
 
 class EpochShuffle(Sampler[int]):
@@ -201,6 +203,26 @@ class EpochShuffle(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         mixed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)[0])
         yield from torch.randperm(self.count, generator=torch.Generator().manual_seed(mixed)).tolist()
+
+
+class SharedBatches(Sampler[list[int]]):
+    """Batches of the numbers of a sampler, of which `world` ranks take `batch_size` each, without any twice.
+
+    A batch of all ranks is what a single process would take with a batch_size `world` times as large, and `rank`
+    has every so many-th number of it. The last one may be smaller: then some ranks have a number less, or none.
+    """
+
+    def __init__(self, sampler: Sampler[int], count: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
+        self.sampler = sampler  # Lightning looks for its epoch here
+        self.count, self.size, self.rank, self.world = count, batch_size * world, rank, world
+
+    def __len__(self) -> int:
+        return -(-self.count // self.size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        numbers = list(self.sampler)
+        for start in range(0, self.count, self.size):
+            yield numbers[start : start + self.size][self.rank :: self.world]
 
 
 _PER_PATH = ("strain", "stress", "standard_error", "times")
@@ -227,8 +249,9 @@ class _Paths(Dataset[Batch]):
 
     def __getitems__(self, places: list[int]) -> Batch:
         chosen = [self.indices[place] for place in places]
-        data = self.read(chosen)
-        return {name: getattr(data, name) for name in _PER_PATH} | {"index": torch.tensor(chosen)}
+        data = self.read(chosen or self.indices[:1])
+        batch = {name: getattr(data, name) for name in _PER_PATH} | {"index": torch.tensor(chosen)}
+        return batch if chosen else {name: values[:0] for name, values in batch.items()}
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -1,6 +1,5 @@
 """What all MD cells have in common: samples, force field, backend, failures and units."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from prnn_md.md.force_field import ForceField
 from prnn_md.md.kernels.field import Field, NoKernel, compiled_field
 from prnn_md.md.kernels.neighbours import NARROWEST
 from prnn_md.md.sample import Samples
+from prnn_md.md.threads import default_threads
 from prnn_md.mechanics import LJ, MPA, face_widths
 
 Backend = Literal["auto", "kernel", "torch"]
@@ -31,8 +31,8 @@ class MDCell(Cell):
 
     `backend` says how forces are worked out: "kernel", compiled functions for one processor core a cell; "torch", all
     cells at once by automatic differentiation of the energy, on the processor or on a GPU; or "auto", the former where
-    there is a kernel for all terms of the force field and the cell is on the processor. `threads` cells (by default one
-    per core) are worked on side by side by kernels.
+    there is a kernel for all terms of the force field and the cell is on the processor. `threads` cells (by default as
+    many as `default_threads` says) are worked on side by side by kernels.
 
     `trainable` names parameters of the force field that an optimiser may change, such as ["epsilon"]; `parameters` are
     values of some that replace those of the force field.
@@ -71,7 +71,7 @@ class MDCell(Cell):
         force_field.make_trainable(self.trainable)
         self.units = LJ if force_field.units is LJ else MPA
         self.stress_factor = 1.0 if force_field.units is LJ else force_field.units.stress_in_mpa()
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or default_threads()
         self.on_failure: OnFailure = on_failure
         self.backend, self.failures = backend, 0
         self.register_buffer("sample_box", samples.box.double(), persistent=False)

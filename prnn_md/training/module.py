@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+import torch.distributed as dist
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -16,11 +17,13 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from prnn_md.cell import Cell, State
 from prnn_md.md.failure import CellFailure
 from prnn_md.statistics import path_square_errors, path_square_floors, signed_root
+from prnn_md.training.ranks import total
 
 SCHEMA_VERSION = 2
 """Version of what a checkpoint holds; a checkpoint of another version is refused."""
 
 _VERSION_KEY = "prnn_md_schema_version"
+_RANDOM_KEY = "prnn_md_random_state"
 
 Batch = dict[str, Tensor]
 
@@ -50,6 +53,9 @@ class SurrogateModule(LightningModule):
     train/error; in validation and test they count as answered by zero stress, so that failing never pays. Cells
     with a count of `dropped_gradients` also give train/dropped_gradients, the increments of the epoch whose gradient
     was dropped because, close to a plastic event, it could not be solved for. PathFailure where a cell ends the run.
+
+    Several ranks, each with its share of every batch, log and learn what one would with the whole batch. Dropout is
+    the exception: its masks differ from rank to rank.
     """
 
     stress_scale: Tensor
@@ -74,16 +80,33 @@ class SurrogateModule(LightningModule):
         """Loss of the paths that did not fail; TrainingError if all did, or if it is not finite."""
         self._batch = batch_idx
         self.cell.reseed(self.current_epoch, batch_idx, self.global_rank)
-        predicted, state = self._rollout(batch)
-        kept = ~state.failed
-        if not bool(kept.any()):
-            raise TrainingError(f"{self._place()}: all {len(kept)} paths failed, nothing is left to learn from.")
-        squares = path_square_errors(predicted[kept], batch["stress"][kept], self.stress_scale)
-        loss = squares.mean()
+        squares, kept = self._square_errors(batch)
+        taken, paths = total(torch.tensor([int(kept.sum()), len(kept)], device=self.device)).tolist()
+        if not taken:
+            raise TrainingError(f"{self._place()}: all {paths} paths failed, nothing is left to learn from.")
+        loss = self._share_of_mean(squares, taken)
         if not bool(loss.isfinite()):
             raise TrainingError(f"{self._place()}: the loss is {loss.item()}. A lower learning rate may help.")
         self._collect("train", squares, batch["standard_error"][kept], len(kept) - int(kept.sum()))
         return loss
+
+    def _square_errors(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Square errors of the paths that did not fail, and which of all (paths,) these are."""
+        if not len(batch["strain"]):  # other ranks have the last paths of the epoch
+            return self.stress_scale.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=self.device)
+        predicted, state = self._rollout(batch)
+        kept = ~state.failed
+        return path_square_errors(predicted[kept], batch["stress"][kept], self.stress_scale), kept
+
+    def _share_of_mean(self, squares: Tensor, count: int) -> Tensor:
+        """What, averaged over all ranks, is the mean over the `count` square errors of all ranks.
+
+        Every parameter takes part in it on every rank, with nothing where it has no path, since all wait for all.
+        """
+        if not dist.is_initialized():
+            return squares.mean()
+        nothing = sum(0.0 * weights.sum() for weights in self.cell.parameters() if weights.requires_grad)
+        return squares.sum() * (dist.get_world_size() / count) + nothing
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Raises TrainingError for a gradient that is not finite, before it reaches the weights."""
@@ -111,8 +134,8 @@ class SurrogateModule(LightningModule):
         self._log_split("train")
         dropped = self._dropped_gradients()
         if dropped is not None:
-            count = float(dropped - self._dropped_before)
-            self.log("train/dropped_gradients", count, sync_dist=True, reduce_fx="sum")
+            count = self.stress_scale.new_tensor(dropped - self._dropped_before)
+            self._log({"train/dropped_gradients": total(count).item()})
 
     def on_validation_epoch_end(self) -> None:
         self._log_split("valid")
@@ -137,12 +160,17 @@ class SurrogateModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[_VERSION_KEY] = SCHEMA_VERSION
+        checkpoint[_RANDOM_KEY] = torch.get_rng_state()  # for cells that do not draw from seeds of their own
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raises CheckpointError for a checkpoint of another schema version."""
+        """Go on with its random numbers; raises CheckpointError for a checkpoint of another schema version."""
         check_version(checkpoint, "The checkpoint")
+        if _RANDOM_KEY in checkpoint:
+            torch.set_rng_state(checkpoint[_RANDOM_KEY])
 
     def _evaluate(self, split: str, batch: Batch) -> None:
+        if not len(batch["strain"]):  # as in training
+            return
         predicted, state = self._rollout(batch)
         predicted = torch.where(state.failed[:, None, None], 0.0, predicted)
         squares = path_square_errors(predicted, batch["stress"], self.stress_scale)
@@ -165,10 +193,19 @@ class SurrogateModule(LightningModule):
         self._squares[split], self._failures[split] = [], 0
 
     def _log_split(self, split: str) -> None:
-        errors, floors = (torch.cat(parts).mean().item() for parts in zip(*self._squares[split], strict=True))
-        metrics = {"error": sqrt(errors), "floor": sqrt(floors), "net_error": signed_root(errors - floors)}
-        metrics["failed"] = float(self._failures[split])
-        self.log_dict({f"{split}/{name}": value for name, value in metrics.items()}, sync_dist=True)
+        """Log means over the paths of all ranks, each once: sums are added up, not means averaged."""
+        nothing = self.stress_scale.new_zeros(0)
+        parts = zip(*self._squares[split], strict=True) if self._squares[split] else ([nothing], [nothing])
+        squares, floors = (torch.cat(list(part)) for part in parts)
+        sums = [squares.sum().item(), floors.sum().item(), len(squares), self._failures[split]]
+        square, floor, paths, failed = total(nothing.new_tensor(sums)).tolist()
+        square, floor = square / paths, floor / paths
+        metrics = {"error": sqrt(square), "floor": sqrt(floor), "net_error": signed_root(square - floor)}
+        self._log({f"{split}/{name}": value for name, value in (metrics | {"failed": failed}).items()})
+
+    def _log(self, metrics: dict[str, float]) -> None:
+        """Log numbers that all ranks agree on, in double precision, to which Lightning does not take plain ones."""
+        self.log_dict({name: self.stress_scale.new_tensor(value) for name, value in metrics.items()})
 
     def _batches_per_epoch(self) -> int:
         _ = self.trainer.estimated_stepping_batches  # makes the trainer read its loaders
@@ -215,6 +252,32 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} holds {type(checkpoint).__name__}, not a checkpoint.")
     check_version(checkpoint, str(path))
     return checkpoint
+
+
+def start_from(module: SurrogateModule, path: str | Path) -> None:
+    """Give the cell of a module the weights of a checkpoint, to be trained further, maybe on other data.
+
+    The scale of the loss stays that of the module's own data. Raises CheckpointError if the weights do not fit.
+    """
+    found = {
+        name.removeprefix("cell."): tensor
+        for name, tensor in read_checkpoint(path)["state_dict"].items()
+        if name.startswith("cell.")
+    }
+    differences = list(_differences(found, module.cell.state_dict()))
+    if differences:
+        told = "; ".join(differences[:3]) + ("; ..." if len(differences) > 3 else "")
+        raise CheckpointError(f"{path} does not fit this model: {told}. Choose model and cells as in its run.")
+    module.cell.load_state_dict(found)
+
+
+def _differences(there: dict[str, Tensor], here: dict[str, Tensor]) -> Iterator[str]:
+    """What keeps the weights in a checkpoint from being those of a model, each in some words."""
+    for name in dict.fromkeys([*there, *here]):
+        if name not in here or name not in there:
+            yield f"{name} is only {'there' if name in there else 'in this model'}"
+        elif there[name].shape != here[name].shape:
+            yield f"{name} is {tuple(there[name].shape)} there and {tuple(here[name].shape)} here"
 
 
 def load_weights(module: SurrogateModule, path: str | Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from prnn_md.data.datamodule import Batch, EpochShuffle, PathDataModule
+from prnn_md.data.datamodule import Batch, EpochShuffle, PathDataModule, SharedBatches, _Paths
 from prnn_md.data.dataset import StressStrainData, write_dataset
 from prnn_md.data.verification import DatasetError
 
@@ -181,6 +181,30 @@ def test_order_depends_on_seed_and_epoch_only() -> None:
     assert order(0, 3) == first
     assert sorted(first) == list(range(20))
     assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+
+
+@pytest.mark.parametrize(("count", "size", "world"), [(12, 4, 1), (12, 2, 2), (5, 2, 2), (7, 2, 3), (1, 4, 2)])
+def test_ranks_share_the_batches_of_one_process(count: int, size: int, world: int) -> None:
+    """All take part in every batch, the last of which may have nothing for some; no number comes twice."""
+    shuffle = EpochShuffle(count, seed=3)
+    shuffle.set_epoch(2)
+    whole = list(SharedBatches(shuffle, count, size * world))
+    shares = [list(SharedBatches(shuffle, count, size, rank, world)) for rank in range(world)]
+    assert [sorted(number for share in batch for number in share) for batch in zip(*shares, strict=True)] == [
+        sorted(batch) for batch in whole
+    ]
+    assert sorted(number for batch in whole for number in batch) == list(range(count))
+    for batch in zip(*shares, strict=True):
+        assert max(map(len, batch)) - min(map(len, batch)) <= 1
+    assert len(SharedBatches(shuffle, count, size, 0, world)) == len(whole) == len(shares[0])
+
+
+def test_a_share_may_be_empty(numbered: str) -> None:
+    module = PathDataModule(numbered, n_train=1)
+    batch = _Paths(module.train_indices, module.training_paths).__getitems__([])
+    assert {name: len(values) for name, values in batch.items()} == dict.fromkeys(
+        ("strain", "stress", "standard_error", "times", "index"), 0
+    )
 
 
 class Recorder(lightning.LightningModule):

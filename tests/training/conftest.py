@@ -61,6 +61,20 @@ def make_gru() -> RecurrentBaseline:
     return cell
 
 
+class Noisy(RecurrentBaseline):
+    """Draws its noise in training from torch's global generator, as the modules of other packages do."""
+
+    def rollout(self, strains, times, state=None):
+        stresses, state = super().rollout(strains, times, state)
+        return torch.nn.functional.dropout(stresses, 0.3, self.training), state
+
+
+def make_noisy() -> Noisy:
+    cell = Noisy("gru", hidden=4, layers=1, dropout=0.0, seed=4)
+    cell.set_scales(PlasticPaths().strain[:6], SCALE, TIMES)
+    return cell
+
+
 @pytest.fixture
 def paths() -> PlasticPaths:
     return PlasticPaths()
@@ -68,7 +82,7 @@ def paths() -> PlasticPaths:
 
 @pytest.fixture
 def make_cell() -> Callable[[str], Cell]:
-    return lambda name: {"prnn": make_prnn, "gru": make_gru}[name]()
+    return lambda name: {"prnn": make_prnn, "gru": make_gru, "noisy": make_noisy}[name]()
 
 
 @pytest.fixture
