@@ -119,7 +119,7 @@ class ClusterWorkers:
     def processes(self, job: Job) -> dict[str, Any]:
         """How many processes a job is, and on how many nodes and GPUs, as its hardware says."""
         hardware = checked_config(list(job.words))["hardware"]
-        found = {"nodes": hardware.get("nodes", 1), "ntasks_per_node": hardware["devices"]}
+        found = {"nodes": hardware["nodes"], "ntasks_per_node": hardware["devices"]}
         return found | ({"gpus_per_node": hardware["devices"]} if hardware["accelerator"] == "cuda" else {})
 
     def script(self, job: Job) -> str:
