@@ -15,6 +15,7 @@ COMMANDS = {
     "cells": ("prnn_md.app.cells", "build, inspect and preview libraries of MD cells"),
     "paths": ("prnn_md.app.paths", "preview families of strain paths, or write them to a file"),
     "dataset": ("prnn_md.app.dataset", "look at datasets, check, split, merge, import and export them"),
+    "report": ("prnn_md.app.report.command", "one HTML page that compares runs, seeds and searches"),
     "generate": ("prnn_md.app.generate", "make reference data with LAMMPS"),
 }
 """Name of each command, the module whose `main(words)` runs it and returns the exit code, and what it does."""
