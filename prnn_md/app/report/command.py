@@ -29,6 +29,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("places", nargs="+", type=Path, metavar="PLACE", help="folder of a run, a sweep, or of many")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="the page; by default report.html in the common folder of all places"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the page; by default report.html in the common folder of all places",
     )
     return parser

@@ -70,5 +70,12 @@ def differences(config: FlatConfig, varied: dict[str, Counter[str]]) -> FlatConf
 
 
 def short_text(config: FlatConfig) -> str:
-    """Keys and values in one line."""
-    return ", ".join(f"{key}={value}" for key, value in config.items())
+    """Keys and values in one line, numbers with four digits."""
+    return ", ".join(f"{key}={_rounded(value)}" for key, value in config.items())
+
+
+def _rounded(value: str) -> str:
+    try:
+        return value if len(value) < 8 else f"{float(value):.4g}"
+    except ValueError:
+        return value

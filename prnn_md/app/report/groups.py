@@ -14,11 +14,25 @@ _N_TRAIN = "dataset.n_train"
 
 @dataclass(frozen=True)
 class Group:
-    """Finished runs of one setting; `name` says what distinguishes it from other settings of the same model."""
+    """Finished runs of one setting; `marks` are the label and what sets it apart from others of the same label."""
 
-    name: str
     setting: FlatConfig
+    marks: FlatConfig
     runs: list[Run]
+
+    @property
+    def label(self) -> str:
+        return self.setting["label"]
+
+    @property
+    def name(self) -> str:
+        return marks_text(self.marks)
+
+
+def marks_text(marks: FlatConfig) -> str:
+    """Marks in words, such as "PRNN, md.j2.count=4"."""
+    rest = short_text({key: value for key, value in marks.items() if key != "label"})
+    return ", ".join(filter(None, [marks.get("label"), rest]))
 
 
 def setting(run: Run) -> FlatConfig:
@@ -30,44 +44,42 @@ def setting(run: Run) -> FlatConfig:
     }
 
 
-def setting_and_seeds(run: Run) -> FlatConfig:
-    """What decides the outcome of a run; seeds of single parts of it follow from these."""
-    return setting(run) | {key: value for key, value in run.config.items() if key.startswith("seeds.")}
+def own_seeds(run: Run) -> FlatConfig:
+    """The seeds of a run, from which those of single parts of it follow."""
+    return {key: value for key, value in run.config.items() if key.startswith("seeds.")}
 
 
 def distinct(runs: Sequence[Run]) -> list[Run]:
     """The finished runs; of repetitions of the same setting and seeds, which say nothing new, the last."""
     finished = [run for run in runs if any(run.measure(name) is not None for name in MEASURES)]
-    last = {frozenset(setting_and_seeds(run).items()): run for run in finished}
+    last = {frozenset((setting(run) | own_seeds(run)).items()): run for run in finished}
     return list(last.values())
 
 
 def seed_groups(runs: Sequence[Run]) -> list[Group]:
-    """Distinct runs, by setting."""
-    return _grouped(runs, ())
+    """The groups of distinct runs that have at least two members, or all groups where none has."""
+    members = _by_setting(runs, ())
+    repeated = {items: group for items, group in members.items() if len(group) > 1}
+    return _marked(repeated or members)
 
 
-def _grouped(runs: Sequence[Run], without: Sequence[str]) -> list[Group]:
+def _by_setting(runs: Sequence[Run], without: Sequence[str]) -> dict[frozenset[tuple[str, str]], list[Run]]:
     found: dict[frozenset[tuple[str, str]], list[Run]] = {}
     for run in runs:
-        items = {key: value for key, value in setting(run).items() if key not in without}
-        found.setdefault(frozenset(items.items()), []).append(run)
-    groups = [(dict(sorted(items)), members) for items, members in found.items()]
-    names = _names([items for items, _ in groups])
-    return [Group(name, items, members) for name, (items, members) in zip(names, groups, strict=True)]
+        items = frozenset(item for item in setting(run).items() if item[0] not in without)
+        found.setdefault(items, []).append(run)
+    return found
 
 
-def _names(settings: Sequence[FlatConfig]) -> list[str]:
-    """The label of each setting, with what varies among those of the same label."""
+def _marked(members: dict[frozenset[tuple[str, str]], list[Run]]) -> list[Group]:
+    """The groups with their marks."""
+    settings = [dict(sorted(items)) for items in members]
     alike: dict[str, list[FlatConfig]] = {}
-    for config in settings:
-        alike.setdefault(config["label"], []).append(config)
+    for items in settings:
+        alike.setdefault(items["label"], []).append(items)
     varied = {label: varied_values(configs) for label, configs in alike.items()}
-    names = []
-    for config in settings:
-        own = {key: config[key] for key in varied[config["label"]] if key in config}
-        names.append(f"{config['label']}, {short_text(own)}" if own else config["label"])
-    return names
+    marks = [{key: items[key] for key in ["label", *varied[items["label"]]] if key in items} for items in settings]
+    return [Group(*parts) for parts in zip(settings, marks, members.values(), strict=True)]
 
 
 def seed_table(groups: Sequence[Group]) -> list[dict[str, Any]]:
@@ -75,7 +87,7 @@ def seed_table(groups: Sequence[Group]) -> list[dict[str, Any]]:
     return [
         {
             "name": group.name,
-            "model": group.runs[0].label,
+            "model": group.label,
             "n_train": group.runs[0].n_train,
             "runs": [run.number for run in group.runs],
             "samples": samples(group.runs),
@@ -87,13 +99,11 @@ def seed_table(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 def data_efficiency(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Samples of distinct runs over the number of training paths, of every setting tried with several numbers."""
-    series = []
-    for group in _grouped([run for run in runs if run.n_train is not None], (_N_TRAIN,)):
-        counts = sorted({run.n_train for run in group.runs if run.n_train is not None})
-        points = [
-            {"n_train": count, "samples": samples([run for run in group.runs if run.n_train == count])}
-            for count in counts
-        ]
-        if len(points) > 1:
-            series.append({"name": group.name, "model": group.runs[0].label, "points": points})
-    return series
+    members = _by_setting([run for run in runs if run.n_train is not None], (_N_TRAIN,))
+    several = {items: group for items, group in members.items() if len({run.n_train for run in group}) > 1}
+    return [{"name": group.name, "model": group.label, "points": _points(group.runs)} for group in _marked(several)]
+
+
+def _points(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    counts = sorted({run.n_train for run in runs if run.n_train is not None})
+    return [{"n_train": count, "samples": samples([run for run in runs if run.n_train == count])} for count in counts]

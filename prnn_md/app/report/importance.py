@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 FEWEST_TRIALS = 8
 """With fewer, the share says more about chance than about a parameter."""
@@ -17,7 +16,7 @@ def importance(values: Sequence[str], objective: Sequence[float]) -> float:
     epsilon squared, in which what chance would explain is taken off; interactions of parameters do not count.
     Source: T. L. Kelley, An unbiased correlation ratio measure, PNAS 21 (1935) 554.
     """
-    ranks = rankdata(objective)
+    ranks = _ranks(objective)
     groups = _groups(values)
     parts = [ranks[groups == group] for group in np.unique(groups)]
     between, within = len(parts) - 1, len(ranks) - len(parts)
@@ -43,5 +42,11 @@ def _groups(values: Sequence[str]) -> NDArray[np.int64]:
     if found is None or len(set(found)) <= most:
         known = sorted(set(values))
         return np.array([known.index(value) for value in values])
-    order = rankdata(found, method="min") - 1  # equal values stay together
-    return np.floor(order * most / len(values)).astype(np.int64)
+    return np.floor((_ranks(found) - 0.5) * most / len(values)).astype(np.int64)  # equal values stay together
+
+
+def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, places, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - 0.5 * (counts - 1))[places]
+    return ranks

@@ -3,75 +3,95 @@
 The one thing is a key, or all keys of a part such as the optimiser, or all that makes one model.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from prnn_md.app.report.flat_config import FlatConfig, is_seed, short_text
-from prnn_md.app.report.groups import setting, setting_and_seeds
+from prnn_md.app.report.flat_config import FlatConfig, short_text
+from prnn_md.app.report.groups import Group, marks_text, own_seeds
 from prnn_md.app.report.runs import MEASURES, Run
 from prnn_md.app.report.samples import sample
 from prnn_md.app.schema import MODEL_KEYS
 
-MOST_VALUES = 12
-"""A key with more values than that was searched, not compared."""
-
-MOST_COMPARISONS = 40
+MOST_COMPARISONS = 60
 """As many as can be read; those with most pairs are kept."""
 
 _DATA = "dataset"
 
 
-def paired_differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Of distinct runs: what changed, from what to what, and the differences in every measure; most pairs first."""
-    found: dict[tuple[str, str, str], list[tuple[Run, Run]]] = {}
-    for first, second in _pairs(runs):
-        what, before, after = _change(first, second)
-        if (what, after, before) in found:
-            found[what, after, before].append((second, first))
-        else:
-            found.setdefault((what, before, after), []).append((first, second))
-    ordered = sorted(found.items(), key=lambda item: -len(item[1]))[:MOST_COMPARISONS]
-    return [
-        {"key": what, "from": before, "to": after, **_differences(pairs)} for (what, before, after), pairs in ordered
-    ]
+@dataclass(frozen=True)
+class Comparison:
+    """Two groups that differ in one thing, and their runs with the same seeds."""
+
+    what: str
+    first: Group
+    second: Group
+    pairs: list[tuple[Run, Run]]
+
+    def summary(self) -> dict[str, Any]:
+        """What differs, from what to what, what the groups share, and the differences in every measure."""
+        shared = dict(self.first.marks.items() & self.second.marks.items())
+        before, after = (
+            {key: value for key, value in group.marks.items() if key not in shared}
+            for group in (self.first, self.second)
+        )
+        values = {name: self._differences(name) for name in MEASURES}
+        found = {name: numbers for name, numbers in values.items() if numbers}
+        return {
+            "key": self.what,
+            "from": _words(before, self.what),
+            "to": _words(after, self.what),
+            "shared": marks_text(dict(sorted(shared.items()))),
+            "values": found,
+            "samples": {name: sample(numbers) for name, numbers in found.items()},
+        }
+
+    def _differences(self, name: str) -> list[float]:
+        measured = [(first.measure(name), second.measure(name)) for first, second in self.pairs]
+        return [after - before for before, after in measured if before is not None and after is not None]
 
 
-def _differences(pairs: Sequence[tuple[Run, Run]]) -> dict[str, Any]:
-    values: dict[str, list[float]] = {}
-    for name in MEASURES:
-        for first, second in pairs:
-            before, after = first.measure(name), second.measure(name)
-            if before is not None and after is not None:
-                values.setdefault(name, []).append(after - before)
-    return {"values": values, "samples": {name: sample(found) for name, found in values.items()}}
+def paired_differences(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Comparisons of groups that differ in one thing, with most pairs first."""
+    found = [comparison for what in _things(groups) for comparison in _comparisons(groups, what)]
+    found.sort(key=lambda comparison: -len(comparison.pairs))
+    return [comparison.summary() for comparison in found[:MOST_COMPARISONS]]
 
 
-def _pairs(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
-    """All pairs of runs that differ in one thing, each once."""
-    configs = [(setting_and_seeds(run), run) for run in runs]
-    for factor in _factors([config for config, _ in configs]):
-        buckets: dict[frozenset[tuple[str, str]], list[tuple[FlatConfig, Run]]] = {}
-        for config, run in configs:
-            rest = frozenset(item for item in config.items() if not _belongs(item[0], factor))
-            buckets.setdefault(rest, []).append((config, run))
-        for bucket in buckets.values():
-            if len(bucket) <= MOST_VALUES:
-                for (first, run), (second, other) in combinations(bucket, 2):
-                    if _factor(_differing(first, second)) == factor:
-                        yield run, other
+def _comparisons(groups: Sequence[Group], what: str) -> list[Comparison]:
+    """Groups that are equal in all else: every one against the largest, and all of different models."""
+    buckets: dict[frozenset[tuple[str, str]], list[Group]] = {}
+    for group in groups:
+        rest = frozenset(item for item in group.setting.items() if not _belongs(item[0], what))
+        buckets.setdefault(rest, []).append(group)
+    found = []
+    for bucket in buckets.values():
+        ordered = sorted(bucket, key=lambda group: (-len(group.runs), group.runs[0].number))
+        for first, second in combinations(ordered, 2):
+            if first is not ordered[0] and first.label == second.label:
+                continue
+            pairs = _same_seeds(first, second)
+            if pairs and _thing(_differing(first.setting, second.setting)) == what:
+                found.append(Comparison(what, first, second, pairs))
+    return found
 
 
-def _factors(configs: Sequence[FlatConfig]) -> list[str]:
-    """The things in which configurations may differ: keys, parts, and "model"."""
-    keys = {key for config in configs for key in config if not is_seed(key)}
-    values = {key: {config.get(key) for config in configs} for key in sorted(keys)}
-    varied = [key for key in values if len(values[key]) > 1]
-    parts = {_part(key) for key in varied}
-    return list(dict.fromkeys([*varied, *sorted(parts - {_DATA}), "model"]))
+def _same_seeds(first: Group, second: Group) -> list[tuple[Run, Run]]:
+    by_seeds = {frozenset(own_seeds(run).items()): run for run in first.runs}
+    pairs = [(by_seeds.get(frozenset(own_seeds(run).items())), run) for run in second.runs]
+    return [(one, other) for one, other in pairs if one is not None]
 
 
-def _factor(keys: Sequence[str]) -> str:
+def _things(groups: Sequence[Group]) -> list[str]:
+    """What groups may differ in: keys, parts, and "model"."""
+    keys = sorted({key for group in groups for key in group.setting})
+    varied = [key for key in keys if len({group.setting.get(key) for group in groups}) > 1]
+    parts = {_part(key) for key in varied} - {_DATA}
+    return list(dict.fromkeys(["model", *varied, *sorted(parts)]))
+
+
+def _thing(keys: Sequence[str]) -> str:
     """The smallest thing that has all the keys, "" where there is none."""
     parts = {_part(key) for key in keys}
     if len(keys) == 1:
@@ -81,8 +101,8 @@ def _factor(keys: Sequence[str]) -> str:
     return "model" if parts <= set(MODEL_KEYS) else ""
 
 
-def _belongs(key: str, factor: str) -> bool:
-    return key == factor or _part(key) == factor or (factor == "model" and _part(key) in MODEL_KEYS)
+def _belongs(key: str, what: str) -> bool:
+    return key == what or _part(key) == what or (what == "model" and _part(key) in MODEL_KEYS)
 
 
 def _part(key: str) -> str:
@@ -93,14 +113,8 @@ def _differing(first: FlatConfig, second: FlatConfig) -> list[str]:
     return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))
 
 
-def _change(first: Run, second: Run) -> tuple[str, str, str]:
-    """What changes from one run to the other, and the words for both."""
-    one, two = setting(first), setting(second)
-    keys = _differing(one, two)
-    factor = _factor(keys)
-    if factor == "model" and "label" in keys:
-        return "model", first.label, second.label
-    if factor in keys:  # one key, or the class of a part
-        return factor, one.get(factor, "none"), two.get(factor, "none")
-    texts = [short_text({key: config[key] for key in keys if key in config}) for config in (one, two)]
-    return factor, texts[0], texts[1]
+def _words(own: FlatConfig, what: str) -> str:
+    """The value where a key differs, else all that sets a group apart."""
+    if list(own) == [what]:
+        return short_text(own).partition("=")[2]
+    return marks_text(own) or "none"

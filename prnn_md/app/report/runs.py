@@ -12,9 +12,9 @@ from prnn_md.app.records import Record, RecordError, find_records
 from prnn_md.app.report.flat_config import FlatConfig, flat_config
 
 MEASURES = {
-    "net_error": ("test/net_error", "net error on the test paths"),
-    "error": ("test/error", "error on the test paths"),
-    "valid": ("valid/error", "error on the validation paths"),
+    "net_error": ("test/net_error", "net error (test paths)"),
+    "error": ("test/error", "error (test paths)"),
+    "valid": ("valid/error", "error (validation paths)"),
 }
 """Name of each measure by which runs are judged, the metric that it is, and what it is called."""
 
@@ -63,7 +63,7 @@ def find_runs(places: Sequence[Path]) -> list[Run]:
 def _config(folder: Path) -> dict[str, Any]:
     file = folder / "config.yaml"
     try:
-        config: dict[str, Any] = yaml.load(file.read_text(), Loader=_LOADER)  # noqa: S506 (it is a safe loader)
+        config: dict[str, Any] = yaml.load(file.read_text(), Loader=_LOADER)
     except (OSError, yaml.YAMLError) as error:
         raise RecordError(f"{file} cannot be read: {error}") from error
     return config

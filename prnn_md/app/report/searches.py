@@ -42,9 +42,7 @@ def _varied(jobs: Sequence[dict[str, Any]]) -> list[str]:
 
 def _judged(jobs: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
     """Jobs with an objective and a value of every parameter."""
-    return [
-        job for job in jobs if job.get("objective") is not None and all(name in job["values"] for name in names)
-    ]
+    return [job for job in jobs if job.get("objective") is not None and all(name in job["values"] for name in names)]
 
 
 def _trial(job: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:

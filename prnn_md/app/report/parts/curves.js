@@ -5,7 +5,7 @@ function curvesFigure() {
   const withCurve = tableState.shown.filter((number) => data.curves[number][which]);
   const background = models.flatMap((model) => {
     const numbers = withCurve.filter((number) => data.runs[number].model === model && !isChosen(number));
-    return numbers.length ? [curvesTrace(model, numbers, which)] : [];
+    return numbers.length ? [curvesTrace(model, numbers, which), curvesKey(model, numbers)] : [];
   });
   const foreground = withCurve.filter(isChosen).map((number) => chosenCurve(number, which));
   const axis = { title: { text: `error / stress scale` }, type: find("logarithmic").checked ? "log" : "linear" };
@@ -16,6 +16,12 @@ function curvesFigure() {
     summary: `Learning curves of ${many(withCurve.length, "run")}; final values are in the table of runs.`,
   };
 }
+
+// An entry of the legend in full colour.
+const curvesKey = (model, numbers) => ({
+  x: [null], y: [null], type: "scatter", mode: "lines", name: `${model} (${numbers.length})`, hoverinfo: "skip",
+  line: { color: lookOfModel(model).colour, width: 1.5 },
+});
 
 const isChosen = (number) => tableState.chosen.has(number);
 
@@ -29,7 +35,7 @@ function curvesTrace(model, numbers, which) {
   }
   const opacity = numbers.length > 30 ? 0.35 : 0.7;
   return {
-    x, y, text, type: "scatter", mode: lineMode(x, numbers), name: `${model} (${numbers.length})`, opacity,
+    x, y, text, type: "scatter", mode: lineMode(x, numbers), opacity, showlegend: false,
     line: { color: lookOfModel(model).colour, width: 1 }, hovertemplate: "%{text}<br>epoch %{x}: %{y:.3f}<extra></extra>",
   };
 }

@@ -11,10 +11,21 @@ const watcher = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "300px" });
 
+// Plotly is large: the browser reads it when the page is there and the first figure is wanted.
+function loadPlotly() {
+  if (window.Plotly) return;
+  const script = element("script");
+  script.textContent = find("plotly").textContent;
+  document.head.append(script);
+}
+
 // `build` returns {traces, layout, summary}; the summary is what a screen reader says.
 function addFigure(id, build) {
   figures.set(id, { build, stale: true, inView: false });
-  watcher.observe(find(id));
+}
+
+function watchFigures() {
+  for (const id of figures.keys()) watcher.observe(find(id));
 }
 
 function redrawFigures(ids = [...figures.keys()]) {
@@ -27,6 +38,7 @@ function redrawFigures(ids = [...figures.keys()]) {
 }
 
 function draw(id, width) {
+  loadPlotly();
   const figure = figures.get(id);
   const { traces, layout, summary } = figure.build();
   const node = find(id);
@@ -34,7 +46,7 @@ function draw(id, width) {
   node.setAttribute("aria-label", summary);
   Plotly.react(node, traces, { ...withTheme(layout), width }, {
     responsive: true, displaylogo: false, displayModeBar: narrow() ? false : "hover",
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]], // none that sends data
     toImageButtonOptions: { format: "svg", filename: id },
   });
   figure.stale = false;
@@ -48,8 +60,9 @@ function withTheme(layout) {
   const themed = {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest",
     font: { family: "system-ui, sans-serif", size: narrow() ? 12 : 13, color: colour("--ink") },
-    margin: { l: 55, r: 15, t: 15, b: 45 }, dragmode: narrow() ? false : "zoom",
+    margin: { l: 55, r: 15, t: 40, b: 45 }, dragmode: narrow() ? false : "zoom",
     hoverlabel: { bgcolor: colour("--raised"), bordercolor: colour("--rule"), font: { color: colour("--ink") } },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--muted"), activecolor: colour("--ink") },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" }, ...layout,
   };
   for (const name of Object.keys(layout)) {

@@ -9,7 +9,7 @@ function showOverview() {
 
 function showContents() {
   const links = [...document.querySelectorAll("main > section:not([hidden])")].map((section) =>
-    element("li", {}, element("a", { href: `#${section.id}` }, section.querySelector("h2").textContent)));
+    element("li", {}, element("a", { href: `#${section.id}` }, section.dataset.link)));
   find("contents").replaceChildren(...links);
 }
 
@@ -25,3 +25,6 @@ setUpOrigins();
 setUpTheme();
 setUpPrinting();
 showContents();
+// the table is there before any figure
+if (document.readyState === "complete") watchFigures();
+else window.addEventListener("load", () => setTimeout(watchFigures));

@@ -20,7 +20,7 @@ const columns = [
   { key: "parameters", title: "Parameters", write: whole, minor: true },
   { key: "epochs", title: "Epochs", write: whole, minor: true },
   { key: "seconds", title: "Training time", write: duration, minor: true },
-  { key: "differs", title: "Not as in most runs" },
+  { key: "differs", title: "Differs in" },
   { key: "started", title: "Started (UTC)", optional: true, minor: true, write: (text) => text.slice(0, 16).replace("T", " ") },
 ].filter((column) => !column.optional || distinctValues(data.runs.map((run) => run[column.key])).length > 1);
 

@@ -4,10 +4,8 @@ const measure = () => find("measure").value;
 
 // Rows with single values, a mean and its interval, drawn one below the other.
 function stripFigure(items, title) {
-  const most = narrow() ? 22 : 60;
   const y = items.map((_, i) => i);
   const points = items.flatMap((item, i) => item.values.map((value) => [value, i]));
-  const texts = items.map((item) => short(item.name, most));
   const mean = (item) => item.sample.mean;
   const mark = (item) => item.look ?? look(0);
   return {
@@ -21,12 +19,22 @@ function stripFigure(items, title) {
           color: colour("--muted") } },
     ],
     layout: {
-      height: 90 + 30 * items.length, showlegend: false,
+      height: 90 + (narrow() ? 42 : 30) * items.length, showlegend: false,
       xaxis: { title: { text: title }, zeroline: true, zerolinecolor: colour("--muted"), zerolinewidth: 2 },
-      yaxis: { tickvals: y, ticktext: texts, range: [items.length - 0.4, -0.6], showgrid: false },
+      ...stripNames(items.map((item) => item.name)),
     },
     summary: items.map((item) => `${item.name}: mean ${decimal(mean(item))}`).join("; "),
   };
+}
+
+// Names left of their rows, above them where there is no room.
+function stripNames(names) {
+  const y = names.map((_, i) => i);
+  const range = [names.length - 0.4, narrow() ? -0.9 : -0.6];
+  if (!narrow()) return { yaxis: { tickvals: y, ticktext: names.map((name) => short(name, 60)), range, showgrid: false } };
+  const annotations = names.map((name, i) => ({ text: short(name, 50), x: 0, xref: "paper", xanchor: "left", y: i - 0.42,
+    showarrow: false, font: { size: 11, color: colour("--muted") } }));
+  return { annotations, yaxis: { tickvals: [], range, showgrid: false }, margin: { l: 15, r: 15, t: 40, b: 45 } };
 }
 
 const mostRows = 40; // in a figure; tables have all
@@ -83,16 +91,16 @@ function showEfficiencyTable() {
 
 function pairItems() {
   return data.pairs.filter((pair) => pair.samples[measure()]).map((pair) => ({
-    name: `${pair.key}: ${pair.from} → ${pair.to}`, pair,
+    name: `${pair.from} → ${pair.to}${pair.key === "model" ? "" : ` (${pair.key})`}${pair.shared ? `; ${pair.shared}` : ""}`, pair,
     sample: pair.samples[measure()], values: pair.values[measure()],
   }));
 }
 
 function showPairTable() {
   const columns = [{ title: "What differs", text: true }, { title: "From", text: true }, { title: "To", text: true },
-    ...["Pairs", "Mean difference", "95 % interval", "Standard deviation"].map((title) => ({ title, number: true }))];
+    { title: "At", text: true }, ...["Pairs", "Mean difference", "95 % interval", "Standard deviation"].map((title) => ({ title, number: true }))];
   fillTable(find("pairs").querySelector("table"), columns, pairItems().map(({ pair, sample }) => [
-    pair.key, pair.from, pair.to, whole(sample.n), signed(sample.mean),
+    pair.key, pair.from, pair.to, pair.shared || "–", whole(sample.n), signed(sample.mean),
     interval(sample.mean, sample.half_width, signed), decimal(sample.spread)]));
 }
 

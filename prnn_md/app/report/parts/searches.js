@@ -15,15 +15,18 @@ function scaleOf(parameter, texts) {
   const warped = texts.map((text) => warp(Number(text)));
   const [low, high] = [Math.min(...warped), Math.max(...warped)];
   const place = (value) => (high > low ? (value - low) / (high - low) : 0.5);
-  const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => [part, Number(back(low + part * (high - low)).toPrecision(3)).toString()]);
-  return { places: warped.map(place), ticks: high > low ? ticks : [[0.5, texts[0]]] };
+  const few = distinctValues(texts);
+  if (few.length <= 6) return { places: warped.map(place), ticks: few.map((text) => [place(warp(Number(text))), text]) };
+  const write = (value) => (texts.every((text) => Number.isInteger(Number(text))) ? value.toFixed(0) : value.toPrecision(2));
+  const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => [part, String(Number(write(back(low + part * (high - low)))))]);
+  return { places: warped.map(place), ticks };
 }
 
 function parallelFigure(search) {
   const trials = search.trials.filter((trial) => trial.values);
   const axes = [...search.parameters.map((parameter, i) =>
     ({ title: parameter.name, ...scaleOf(parameter, trials.map((trial) => trial.values[i])) })),
-  { title: search.objective, ...scaleOf({ kind: "number" }, trials.map((trial) => trial.objective)) }];
+  { title: search.objective, ...scaleOf({ kind: "number" }, trials.map((trial) => String(trial.objective))) }];
   const order = trials.map((_, i) => i).sort((i, j) => trials[j].objective - trials[i].objective);
   const palette = isDark() ? shadesInDark : shades;
   const traces = palette.map((shade, k) => {
@@ -60,7 +63,7 @@ function parallelLayout(axes) {
 
 function searchSummary(search) {
   const best = search.trials.reduce((a, b) => (b.objective < a.objective ? b : a));
-  const tried = search.parameters.map((parameter, i) => `${parameter.name}=${best.values[i]}`).join(", ");
+  const tried = search.parameters.map((parameter, i) => `${parameter.name}=${rounded(best.values[i])}`).join(", ");
   return `Parallel coordinates of ${many(search.trials.length, "job")}; the best is job ${best.number} with ` +
     `${search.objective} ${decimal(best.objective)} at ${tried}.`;
 }
@@ -73,7 +76,7 @@ function importanceFigure(search) {
       y: parameters.map((parameter) => parameter.name), marker: { color: data.colours[0] },
       text: parameters.map((parameter) => parameter.importance.toFixed(2)), textposition: "outside", cliponaxis: false,
       hoverinfo: "skip" }],
-    layout: { height: 90 + 34 * parameters.length, xaxis: { title: { text: "share of the variance that it explains alone" },
+    layout: { height: 90 + 34 * parameters.length, xaxis: { title: { text: "explained share of the variance" },
       range: [0, 1.05] }, yaxis: { showgrid: false }, showlegend: false },
     summary: `Importance: ${parameters.map((p) => `${p.name} ${p.importance.toFixed(2)}`).reverse().join(", ")}.`,
   };
