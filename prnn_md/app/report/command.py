@@ -1,7 +1,6 @@
 """`prnn-md report`: one HTML page about all runs in some folders."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,17 +8,12 @@ from pathlib import Path
 def main(words: Sequence[str]) -> int:
     """Write the page as the words say; returns the exit code."""
     options = _parser().parse_args(list(words))
-    from prnn_md.app.report.page import write_report
+    from prnn_md.app.report.page import common_folder, write_report
 
     output = options.output or common_folder(options.places) / "report.html"
     count = write_report(options.places, output)
     print(f"Report of {count} {'run' if count == 1 else 'runs'}: {output}")
     return 0
-
-
-def common_folder(places: Sequence[Path]) -> Path:
-    """The innermost folder that all places are in, or the place itself where there is one."""
-    return places[0] if len(places) == 1 else Path(os.path.commonpath([place.resolve() for place in places]))
 
 
 def _parser() -> argparse.ArgumentParser:

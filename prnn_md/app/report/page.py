@@ -1,6 +1,7 @@
 """The page itself: a template with style, scripts and data put in, so that it needs nothing else."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from html import escape
@@ -28,10 +29,16 @@ SCRIPTS = (
 """The parts of the page's script, in their order."""
 
 
+def common_folder(places: Sequence[Path]) -> Path:
+    """The innermost folder that all places are in, or the place itself where there is one."""
+    return places[0] if len(places) == 1 else Path(os.path.commonpath([place.resolve() for place in places]))
+
+
 def write_report(places: Sequence[Path], output: Path) -> int:
     """Write the page about all runs in or below the places, whole or not at all; returns the number of runs."""
     runs = find_runs(places)
-    title = f"Runs in {', '.join(place.resolve().name for place in places)}"
+    named = places if len(places) < 4 else [common_folder(places)]
+    title = f"Runs in {', '.join(place.resolve().name for place in named)}"
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, page(title, summary(runs)))
     return len(runs)
