@@ -192,10 +192,12 @@ def test_filters_narrow_the_table_and_the_curves(browser: Chrome) -> None:
     show(browser, "curves-plot")
     assert [name.split()[0] for name in traces(browser, "curves-plot")] == ["PRNN", "GRU", "PRNN", "GRU"]
     Select(browser.find_element(By.CSS_SELECTOR, "#choices select[data-key=model]")).select_by_value("GRU")
-    assert set(column(browser, "model")) == {"GRU"}
+    until(browser, lambda driver: set(column(driver, "model")) == {"GRU"})
     by_id(browser, "search").send_keys("search/1")
-    assert column(browser, "name") == ["gru_search/1", *(f"gru_search/{number}" for number in range(10, 20))]
+    expected = ["gru_search/1", *(f"gru_search/{number}" for number in range(10, 20))]
+    until(browser, lambda driver: column(driver, "name") == expected)
     assert by_id(browser, "count").text.startswith("11 of 200 runs shown")
+    show(browser, "curves-plot")
     until(browser, lambda driver: "GRU (10)" in traces(driver, "curves-plot"))
     click(by_id(browser, "clear-filters"))
     assert len(column(browser, "name")) == 200
@@ -205,10 +207,12 @@ def test_chosen_runs_are_drawn_over_the_labels(browser: Chrome) -> None:
     show(browser, "overlay-plot")
     assert len(traces(browser, "overlay-plot")) == 2 + 2, "label, band and the best run of each model"
     click(by_id(browser, "clear-chosen"))
+    show(browser, "overlay-plot")
     until(browser, lambda driver: traces(driver, "overlay-plot") == ["label ± 2 standard errors", "label"])
     for name in ("cells/3", "gru_search/0", "gru_search/9"):
         box = browser.find_element(By.CSS_SELECTOR, f"input[aria-label$=' {name}']")
         box.send_keys(Keys.SPACE)
+    show(browser, "overlay-plot")
     until(browser, lambda driver: traces(driver, "overlay-plot")[2:] == ["PRNN cells/3", "GRU gru_search/0"])
     assert "1 more are chosen" in by_id(browser, "overlay-caption").text, "a pruned run has no prediction"
     before = by_id(browser, "overlay-plot").get_attribute("aria-label")

@@ -32,7 +32,8 @@ function applyFilters() {
 
 function setUpFilters() {
   find("choices").append(...filterControls());
-  find("filters").addEventListener("input", applyFilters);
+  find("search").addEventListener("input", applyFilters);
+  find("choices").addEventListener("change", applyFilters);
   find("filters").addEventListener("submit", (event) => event.preventDefault());
   find("clear-filters").addEventListener("click", () => {
     find("filters").reset();
