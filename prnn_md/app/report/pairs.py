@@ -14,8 +14,8 @@ from prnn_md.app.report.runs import MEASURES, Run
 from prnn_md.app.report.samples import sample
 from prnn_md.app.schema import MODEL_KEYS
 
-MOST_COMPARISONS = 60
-"""As many as can be read; those with most pairs are kept."""
+MOST_COMPARISONS = 200
+"""Those with most pairs are kept."""
 
 _DATA = "dataset"
 

@@ -53,7 +53,7 @@ def find_runs(places: Sequence[Path]) -> list[Run]:
     records = find_records(places, compared=True)
     if not records:
         raise RecordError(f"There is no run in {', '.join(map(str, places))}: none of its folders has a result.json.")
-    top = Path(os.path.commonpath([record.folder.parent for record in records if record.compared_in is None]))
+    top = Path(os.path.commonpath([(record.compared_in or record.folder).parent for record in records]))
     return [
         Run(number, record.folder.relative_to(top).as_posix(), record, flat_config(_config(record.folder)))
         for number, record in enumerate(records)

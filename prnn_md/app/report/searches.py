@@ -26,7 +26,7 @@ def searches(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 {
                     "name": folder.name,
                     "sweeper": sweep["sweeper"],
-                    "objective": sweep["objective"],
+                    "objective": sweep["objective"] or "objective",
                     "states": Counter(job["state"] for job in sweep["jobs"]),
                     "parameters": [_parameter(name, jobs) for name in names],
                     "trials": [_trial(job, names) for job in _judged(jobs, names)],

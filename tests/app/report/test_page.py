@@ -17,6 +17,8 @@ def test_a_single_run_is_reported_with_what_it_was_compared_with(finished_run: P
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["one.html"]
     found = content(tmp_path / "new" / "one.html")
     assert [run["name"] for run in found["runs"]] == ["finished", "finished/compare/gru"]
+    assert main(["report", str(finished_run / "compare" / "gru"), "--output", str(tmp_path / "part.html")]) == 0
+    assert [run["name"] for run in content(tmp_path / "part.html")["runs"]] == ["finished/compare/gru"]
     assert not found["seeds"]
     assert not found["searches"]
     [pair] = found["pairs"]

@@ -10,24 +10,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from browsing import HEIGHT, NONE, PHONE, WIDTH, by_id, click, column, on_screen, show, traces, until
 from report_study import Study, cells, content, grid, search
 from selenium.webdriver import Chrome, ChromeOptions, Keys
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
-from selenium.webdriver.support.wait import WebDriverWait
 
 from prnn_md.app.report.page import write_report
-
-WIDTH, HEIGHT, PHONE = 1300, 900, 390
-NONE = "\N{EN DASH}"
-"""What a table has for no number."""
 
 
 @pytest.fixture(scope="module")
@@ -81,53 +75,6 @@ def browser(chromium: Chrome, address: str) -> Iterator[Chrome]:
     chromium.get(address)
     yield chromium
     assert chromium.get_log("browser") == []
-
-
-def on_screen(driver: Chrome, width: int, theme: str, medium: str = "screen") -> None:
-    metrics = {"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": width < 600}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    features = [{"name": "prefers-color-scheme", "value": theme}, {"name": "prefers-reduced-motion", "value": "reduce"}]
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": medium, "features": features})
-
-
-def by_id(driver: Chrome, name: str) -> WebElement:
-    return driver.find_element(By.ID, name)
-
-
-def click(node: WebElement) -> None:
-    """Click where the bar at the top is not in the way."""
-    node.parent.execute_script("arguments[0].scrollIntoView({block: 'center'})", node)
-    node.click()
-
-
-def until(driver: Chrome, condition: Callable[[Chrome], Any]) -> Any:
-    return WebDriverWait(driver, 20, poll_frequency=0.05).until(condition)
-
-
-def show(driver: Chrome, figure: str) -> None:
-    """Scroll to a figure and wait until it is drawn."""
-    driver.execute_script("arguments[0].scrollIntoView({behavior: 'instant'})", by_id(driver, figure))
-    until(driver, lambda _: driver.find_elements(By.CSS_SELECTOR, f"#{figure} svg.main-svg"))
-
-
-def traces(driver: Chrome, figure: str) -> list[str]:
-    """Names of what a figure has in its legend."""
-    names: list[str] = driver.execute_script(
-        "return document.getElementById(arguments[0]).data.filter(t => t.showlegend !== false && t.name)"
-        ".map(t => t.name)",
-        figure,
-    )
-    return names
-
-
-def column(driver: Chrome, name: str) -> list[str]:
-    """Texts in a column of the rows that are shown, from top to bottom."""
-    texts: list[str] = driver.execute_script(
-        "return [...document.querySelectorAll(`#run-table tbody tr:not([hidden]) .${arguments[0]}`)]"
-        ".map(cell => cell.textContent)",
-        name,
-    )
-    return texts
 
 
 def test_it_is_small_and_quickly_built(built: tuple[Path, float]) -> None:

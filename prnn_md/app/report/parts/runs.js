@@ -54,8 +54,7 @@ function runRow(run, number) {
 const rows = data.runs.map(runRow);
 
 function sortBy(key) {
-  const first = !textColumns.has(key) || tableState.key !== key ? false : tableState.descending;
-  tableState.descending = tableState.key === key ? !tableState.descending : first;
+  tableState.descending = tableState.key === key && !tableState.descending;
   tableState.key = key;
   for (const cell of find("run-table").tHead.rows[0].cells) {
     const order = tableState.descending ? "descending" : "ascending";

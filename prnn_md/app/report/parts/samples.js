@@ -120,6 +120,9 @@ function setUpSamples() {
   for (const [name, build] of Object.entries(parts)) {
     if (!data[name].length) continue;
     find(name).hidden = false;
+    if (data[name].length > mostRows && name !== "efficiency") {
+      find(name).querySelector("figcaption").append(` The figure has the first ${mostRows} of ${data[name].length} rows of the table.`);
+    }
     addFigure(`${name}-plot`, build);
   }
   showSampleTables();

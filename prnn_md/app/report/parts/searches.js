@@ -1,4 +1,4 @@
-// Searches: parallel coordinates of what was tried, and how much each parameter explains.
+// Sweeps and searches: parallel coordinates of what was tried, and how much each parameter explains.
 
 const shades = ["#fde725", "#5ec962", "#21918c", "#3b528b", "#440154"]; // viridis, worst to best
 const shadesInDark = ["#440154", "#414487", "#2a788e", "#22a884", "#fde725"];
