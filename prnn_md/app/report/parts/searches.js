@@ -1,7 +1,8 @@
 // Sweeps and searches: parallel coordinates of what was tried, and how much each parameter explains.
 
-const shades = ["#fde725", "#5ec962", "#21918c", "#3b528b", "#440154"]; // viridis, worst to best
-const shadesInDark = ["#440154", "#414487", "#2a788e", "#22a884", "#fde725"];
+// From the worst to the best, after viridis; its ends are changed so that they stand out from the page.
+const shades = ["#d9a900", "#5bb85d", "#21918c", "#3b528b", "#440154"];
+const shadesInDark = ["#8a68bd", "#4f7fc4", "#2aa198", "#5ec962", "#fde725"];
 
 // Places between 0 and 1 of the values of a parameter, and the ticks of its axis.
 function scaleOf(parameter, texts) {
