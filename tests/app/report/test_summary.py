@@ -107,6 +107,7 @@ def test_importance_is_the_share_that_a_parameter_explains() -> None:
     found = [importance(values, objective) for values in (list(map(str, rates)), kinds, useless)]
     assert found[0] > 0.6 > found[1] > 0.03
     assert found[2] < 0.1
+    assert importance(list("aabb"), [0.1, 0.2, 0.3, 0.9]) == pytest.approx(0.7), "1 - (1 / 2) / (5 / 3)"
     assert importance(["a"] * 60, objective) == 0
     assert importance(kinds, [1.0] * 60) == 0
     assert importance([str(k) for k in range(60)], range(60)) > 0.9
