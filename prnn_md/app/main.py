@@ -18,6 +18,7 @@ COMMANDS = {
     "dataset": ("prnn_md.app.dataset", "look at datasets, check, split, merge, import and export them"),
     "runs": ("prnn_md.app.runs.command", "list, compare, show and delete runs"),
     "sync": ("prnn_md.app.sync", "upload offline W&B runs"),
+    "report": ("prnn_md.app.report.command", "one HTML page that compares runs, seeds and searches"),
     "generate": ("prnn_md.app.generate", "make reference data with LAMMPS"),
 }
 """Name of each command, the module whose `main(words)` runs it and returns the exit code, and what it does."""
