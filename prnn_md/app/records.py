@@ -69,22 +69,10 @@ class Record:
         return dict(self.result.get("metrics", {}))
 
 
-def find_records(places: Sequence[Path], compared: bool = False) -> list[Record]:
-    """All runs in or below some folders, in the order in which they were started.
+def find_records(places: Sequence[Path], compared: bool = False) -> tuple[list[Record], list[RecordError]]:
+    """All runs in or below some folders, in the order of their start, and what is wrong with those that are unreadable.
 
-    With `compared` the models that they were compared with too. Raises RecordError for a place that is not there,
-    and for a run that cannot be read or that another version wrote.
-    """
-    records, unreadable = readable_records(places, compared)
-    if unreadable:
-        raise unreadable[0]
-    return records
-
-
-def readable_records(places: Sequence[Path], compared: bool = False) -> tuple[list[Record], list[RecordError]]:
-    """The runs that `find_records` finds, and what is wrong with those that cannot be read.
-
-    Raises RecordError for a place that is not there.
+    With `compared` the models that they were compared with too. Raises RecordError for a place that is not there.
     """
     found, unreadable = {}, []
     for place in places:

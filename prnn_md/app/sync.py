@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-from prnn_md.app.records import Record, readable_records
+from prnn_md.app.records import Record, find_records
 from prnn_md.app.wandb_key import base_url, has_key
 
 _AT_ONCE = 100
@@ -51,7 +51,7 @@ def main(words: Sequence[str]) -> int:
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be uploaded")
     given = parser.parse_args(words)
-    records, unreadable = readable_records(given.places, compared=True)
+    records, unreadable = find_records(given.places, compared=True)
     for reason in unreadable:
         print(f"unreadable: {reason}", file=sys.stderr)
     found = list(offline_runs(records))

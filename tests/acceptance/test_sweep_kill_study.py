@@ -88,7 +88,7 @@ def killed_sweep(kind: str, seed: int) -> dict[str, Any]:
         "killed": kills,
         "commands": started,
         "jobs": len(list(folder.glob("[0-9]*"))),
-        "finished": sum(record.status == "finished" for record in find_records([folder])),
+        "finished": sum(record.status == "finished" for record in find_records([folder])[0]),
         "states": sorted({job["state"] for job in read_sweep(folder)["jobs"]}),
         "most_ends_of_a_job": max(ends_of(job) for job in jobs),
         "wandb_runs_of_a_job": sorted({len(wandb_ids(job)) for job in jobs}),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prnn_md.app.ledger import Ledger
-from prnn_md.app.records import RecordError, find_records, read_record, read_sweep, readable_records
+from prnn_md.app.records import RecordError, find_records, read_record, read_sweep
 
 CONFIG = {"seed": 3, "seeds": {"data": 1}, "label": "PRNN"}
 
@@ -29,9 +29,9 @@ def test_runs_are_found_in_the_order_of_their_start(tmp_path: Path) -> None:
     for number, folder in enumerate(folders):
         rewrite(folder, started=f"2026-01-0{number + 1}")
     finished(folders[0] / "compare" / "gru")
-    assert [record.folder for record in find_records([tmp_path])] == folders
-    assert [record.folder for record in find_records([tmp_path / "a", tmp_path])] == folders
-    both = find_records([tmp_path], compared=True)
+    assert [record.folder for record in find_records([tmp_path])[0]] == folders
+    assert [record.folder for record in find_records([tmp_path / "a", tmp_path])[0]] == folders
+    both = find_records([tmp_path], compared=True)[0]
     assert [record.folder.name for record in both] == ["b", "0", "a", "gru"]
     assert [record.compared_in for record in both] == [None, None, None, folders[0]]
     assert both[0].config == CONFIG
@@ -60,15 +60,15 @@ def test_a_job_of_a_sweep_knows_its_sweep(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=f"There is no folder {tmp_path / 'missing'}"):
-        find_records([tmp_path / "missing"])
+        find_records([tmp_path / "missing"])[0]
     with pytest.raises(RecordError, match=r"result\.json cannot be read: .*No such file"):
         read_record(tmp_path)
     rewrite(finished(tmp_path), schema_version=99)
     with pytest.raises(RecordError, match=r"result\.json has the schema version 99, .* reads 1: use the version"):
         read_record(tmp_path)
     (tmp_path / "result.json").write_text("{")
-    with pytest.raises(RecordError, match=r"result\.json cannot be read"):
-        find_records([tmp_path])
+    (error,) = find_records([tmp_path])[1]
+    assert "result.json cannot be read" in str(error)
 
 
 @pytest.mark.parametrize("entries", [{"host": None}, {"process": "many"}, {"metrics": []}, {"started": 3}])
@@ -84,7 +84,7 @@ def test_a_result_that_lacks_what_every_run_tells_is_refused(entries: dict, tmp_
 def test_what_cannot_be_read_does_not_hide_the_rest(tmp_path: Path) -> None:
     good, bad = finished(tmp_path / "good"), finished(tmp_path / "bad")
     (bad / "result.json").write_text("")
-    records, (error,) = readable_records([tmp_path])
+    records, (error,) = find_records([tmp_path])
     assert [record.folder for record in records] == [good]
     assert str(bad) in str(error)
     (good / "config.yaml").write_text("- seed\n")
@@ -94,4 +94,4 @@ def test_what_cannot_be_read_does_not_hide_the_rest(tmp_path: Path) -> None:
 
 def test_what_is_being_deleted_is_no_run(tmp_path: Path) -> None:
     finished(tmp_path / ".run.123.deleted")
-    assert find_records([tmp_path]) == []
+    assert find_records([tmp_path])[0] == []

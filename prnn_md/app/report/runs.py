@@ -1,12 +1,10 @@
 """The runs of a report: their records, with names and flat configurations."""
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from prnn_md.app.records import Record, RecordError, find_records
 from prnn_md.app.report.flat_config import FlatConfig, flat_config
@@ -17,8 +15,6 @@ MEASURES = {
     "valid": ("valid/error", "error (validation paths)"),
 }
 """Name of each measure by which runs are judged, the metric that it is, and what it is called."""
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml is there
 
 
 @dataclass(frozen=True)
@@ -48,22 +44,15 @@ class Run:
 def find_runs(places: Sequence[Path]) -> list[Run]:
     """All runs in or below the places, with the models that were compared within them.
 
-    Raises RecordError where there is none, or one that cannot be read.
+    Those that cannot be read are left out, and told on standard error. Raises RecordError where there is none.
     """
-    records = find_records(places, compared=True)
+    records, unreadable = find_records(places, compared=True)
+    for error in unreadable:
+        print(f"warning: {error}", file=sys.stderr)
     if not records:
         raise RecordError(f"There is no run in {', '.join(map(str, places))}: none of its folders has a result.json.")
     top = Path(os.path.commonpath([(record.compared_in or record.folder).parent for record in records]))
     return [
-        Run(number, record.folder.relative_to(top).as_posix(), record, flat_config(_config(record.folder)))
+        Run(number, record.folder.relative_to(top).as_posix(), record, flat_config(record.config))
         for number, record in enumerate(records)
     ]
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    file = folder / "config.yaml"
-    try:
-        config: dict[str, Any] = yaml.load(file.read_text(), Loader=_LOADER)
-    except (OSError, yaml.YAMLError) as error:
-        raise RecordError(f"{file} cannot be read: {error}") from error
-    return config

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from prnn_md.app.records import Record, RecordError, read_record, readable_records
+from prnn_md.app.records import Record, RecordError, find_records, read_record
 from prnn_md.app.runs.columns import DEFAULT_KEYS
 from prnn_md.app.runs.conditions import SYNTAX, chosen, parsed
 from prnn_md.app.runs.pruning import age
@@ -166,7 +166,7 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 def _chosen(given: argparse.Namespace, compared: bool = False) -> list[Record]:
     """The runs in the places that meet the conditions; those that cannot be read are named on standard error."""
     conditions = parsed(given.where)
-    records, unreadable = readable_records(given.places, compared)
+    records, unreadable = find_records(given.places, compared)
     readable = []
     for record in records:
         try:

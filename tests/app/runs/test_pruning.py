@@ -124,9 +124,11 @@ def test_an_interrupted_deletion_leaves_no_run_and_is_finished_later(
     place: Path, capsys: pytest.CaptureFixture
 ) -> None:
     (place / "failed").rename(place / ".failed.123.deleted")
-    assert "failed" not in {record.folder.name for record in find_records([place / name for name in ("good", "tries")])}
+    assert "failed" not in {
+        record.folder.name for record in find_records([place / name for name in ("good", "tries")])[0]
+    }
     (place / "unreadable" / "result.json").unlink()
-    assert all(record.status != "failed" for record in find_records([place]))
+    assert all(record.status != "failed" for record in find_records([place])[0])
     assert main(["runs", "prune", str(place), "--status", "failed", "--yes"]) == 0
     assert "left by an interrupted deletion" in capsys.readouterr().out
     assert not (place / ".failed.123.deleted").exists()

@@ -51,7 +51,7 @@ def test_ranks_of_a_searched_job_have_the_same_values(launcher: list[str], tiny_
     sweep = read_sweep(folder)
     assert [job["state"] for job in sweep["jobs"]] == ["finished", "finished"]
     assert sorted(path.name for path in folder.glob("[0-9]*")) == ["0", "1"]
-    assert len(find_records([tmp_path])) == 2
+    assert len(find_records([tmp_path])[0]) == 2
     for number, job in enumerate(sweep["jobs"]):
         wanted = tuple(f"{name}={value}" for name, value in job["values"].items())
         assert seen[str(number)] == {"0": wanted, "1": wanted}
