@@ -56,6 +56,10 @@ bench-md: $(VENV)/.installed-dev ## measure the MD engine against its peers; ARG
 bench-labels: $(VENV)/.installed-dev ## measure the label store; ARGS="--quick --json FILE --folder FOLDER"
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/label_store.py $(ARGS)
 
+.PHONY: bench-sweeps
+bench-sweeps: $(VENV)/.installed-dev ## measure what sweeps add to their jobs; ARGS="--quick --json FILE"
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/sweeps.py $(ARGS)
+
 .PHONY: clean
 clean: ## remove caches and builds; runs in outputs/ and .venv stay
 	rm -rf dist .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.* htmlcov

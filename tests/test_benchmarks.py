@@ -57,3 +57,16 @@ def test_label_store_writes_rows_with_goals(tmp_path: Path) -> None:
         assert row["name"] in done.stdout
     assert report["size"]["elements"] == 20
     assert [file.name for file in tmp_path.iterdir()] == ["rows.json"]
+
+
+@pytest.mark.acceptance
+def test_sweeps_write_rows_of_ours_against_a_peer(tmp_path: Path) -> None:
+    table = tmp_path / "rows.json"
+    command = [sys.executable, str(ROOT / "benchmarks/sweeps.py"), "--quick", "--json", str(table)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(table.read_text())
+    assert [row["name"] for row in rows] == ["jobs_vs_xargs", "start_vs_import"]
+    assert all(row["ratio"] == pytest.approx(row["ours"] / row["peer"]) for row in rows)
+    assert all(row["name"] in done.stdout for row in rows)
+    assert [file.name for file in tmp_path.iterdir()] == ["rows.json"]
