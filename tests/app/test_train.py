@@ -73,6 +73,25 @@ def test_help_is_quick(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "completions"),
+    [
+        ("md=po", {"md=polyethylene", "md=polymer"}),
+        ("hparams_search=", {"hparams_search=none", "hparams_search=prnn", "hparams_search=recurrent"}),
+        ("dataset.n_", {"dataset.n_replicas=", "dataset.n_train=", "dataset.n_valid="}),
+    ],
+)
+def test_the_tab_key_completes_words(line: str, completions: set[str], tmp_path: Path) -> None:
+    typed = f"python train.py {line}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COMP_LINE", typed)
+        patch.setenv("COMP_POINT", str(len(typed)))
+        done, seconds = timed(["-sc", "query=bash"], tmp_path)
+    assert set(done.stdout.split()) == completions
+    assert seconds < 2.0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_help_for_a_choice_that_does_not_exist(capsys: pytest.CaptureFixture) -> None:
     assert train.main(["--help", "model=grru"]) == 2
     assert "Did you mean gru?" in capsys.readouterr().err
