@@ -165,10 +165,14 @@ def note_lost(folder: Path, error: BaseException) -> None:
 def _check_continues(folder: Path, before: dict[str, Any], config: dict[str, Any]) -> None:
     if before.get("status") == "finished":
         raise FolderInUse(f"{folder} holds a finished run.")
-    here = before["host"] == socket.gethostname() and before["process"] != os.getpid()
-    if before["status"] == "running" and here and is_going_on(before):
+    if is_going_on_here(before) and before["process"] != os.getpid():
         raise FolderInUse(f"{folder} holds a run that is still going on, as process {before['process']}.")
     check_same_config(folder, config, "an unfinished run")
+
+
+def is_going_on_here(result: Mapping[str, Any]) -> bool:
+    """Whether a run says that it is running, and its process lives on this machine."""
+    return result.get("status") == "running" and result["host"] == socket.gethostname() and _alive(result["process"])
 
 
 def is_going_on(result: Mapping[str, Any]) -> bool:

@@ -20,6 +20,7 @@ from prnn_md.training.seeding import derived_seed
 
 JOURNAL = "search.journal"
 SAMPLERS: dict[str, type[BaseSampler]] = {"tpe": TPESampler, "random": RandomSampler, "cmaes": CmaEsSampler}
+CLOSED = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 PRUNERS: dict[str, type[BasePruner]] = {
     "none": NopPruner,
     "median": MedianPruner,
@@ -51,6 +52,7 @@ class Search:
         self._check_same_space()
         trials = self._study.get_trials(deepcopy=False)
         self.jobs = [self._job(trial) for trial in trials]
+        self.closed = {trial.number: CLOSED[trial.state] for trial in trials if trial.state in CLOSED}
         self._under_way = [self.jobs[trial.number] for trial in trials if trial.state == TrialState.RUNNING]
         self._trials: dict[int, Trial] = {}
 

@@ -1,6 +1,6 @@
 """What the jobs of a sweep are, one after the other: the interface, and a list that is known before."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,10 @@ class Source(Protocol):
     @property
     def jobs(self) -> Sequence[Job]:
         """All jobs so far, by number."""
+
+    @property
+    def closed(self) -> Mapping[int, str]:
+        """The states of jobs that an earlier start of the sweep has closed for good, by number."""
 
     def next(self) -> Job | None:
         """The job to start now, None if there is none."""
@@ -37,7 +41,7 @@ class Grid:
             Job(number, tuple(job), values_of(job, words), folder / str(number))
             for number, job in enumerate(words, start=first)
         ]
-        self.total = len(self.jobs)
+        self.total, self.closed = len(self.jobs), dict[int, str]()
         self._left: Iterable[Job] = iter([job for job in self.jobs if not job.is_finished])
 
     def next(self) -> Job | None:

@@ -34,6 +34,7 @@ class Sweep:
         self.values: dict[int, float | None] = {}
         self._running: list[Job] = []
         self._epochs: dict[int, int] = {}
+        self._looked: dict[int, float] = {}
 
     def run(self) -> None:
         """Run all jobs that are not finished; Interrupted, with all of them ended, if this process is asked to stop."""
@@ -41,6 +42,7 @@ class Sweep:
         with interruptible():
             for job in self.source.jobs:
                 self._note(job)
+            self.states |= self.source.closed
             self._save()
             done = sum(state == "finished" for state in self.states.values())
             with CountProgress(self.folder.name, "jobs", self.source.total, done) as progress:
@@ -90,9 +92,12 @@ class Sweep:
 
     def _watch(self, job: Job) -> None:
         """Tell the source of every new epoch, and stop a job that it gives up."""
-        if self.states[job.number] == "pruned":
+        file = job.folder / "metrics.csv"
+        changed = file.stat().st_mtime if file.exists() else 0.0
+        if self.states[job.number] == "pruned" or changed == self._looked.get(job.number, 0.0):
             return
-        for epoch, value in _curve(job.folder / "metrics.csv", self.objective):
+        self._looked[job.number] = changed
+        for epoch, value in _curve(file, self.objective):
             if epoch > self._epochs.get(job.number, -2):
                 self._epochs[job.number] = epoch
                 if self.source.report(job, epoch, value):
@@ -150,7 +155,5 @@ def check_same_jobs(folder: Path, words: list[list[str]]) -> None:
 
 
 def _curve(file: Path, name: str) -> list[tuple[int, float]]:
-    if not file.is_file():
-        return []
     with file.open(newline="") as lines:
         return [(int(row["epoch"]), float(row[name])) for row in csv.DictReader(lines) if row.get(name)]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from prnn_md.app.checking import ConfigError
+from prnn_md.app.ledger import is_going_on_here
 from prnn_md.app.lifeline import tied_to_this_process
-from prnn_md.app.records import read_record
 from prnn_md.app.sweeps.job import Job
 
 LOOK = 0.2  # s between two looks at a job
@@ -53,7 +53,7 @@ class LocalWorkers:
     def start(self, job: Job) -> None:
         slot = next(slot for slot in range(self.slots) if slot not in self._running)
         job.folder.mkdir(parents=True, exist_ok=True)
-        while job.result and read_record(job.folder).status == "running":  # an earlier start has left it closing files
+        while is_going_on_here(job.result):  # an earlier start of the sweep has left it closing its files
             time.sleep(LOOK)
         with job.log.open("ab") as log:
             process = subprocess.Popen(

@@ -108,6 +108,9 @@ def test_hopeless_jobs_of_a_search_are_stopped(tmp_path: Path) -> None:
     pruned = [job["number"] for job in read_sweep(tmp_path)["jobs"] if job["state"] == "pruned"]
     assert all(read_result(tmp_path / str(number))["status"] == "interrupted" for number in pruned)
     assert sorted([*finished(tmp_path), *pruned]) == list(range(12))
+    before = states(tmp_path)
+    assert search(tmp_path, 13, QuickWorkers(2, seconds=0.0), "random", "median"), "what was stopped stays so"
+    assert states(tmp_path)[:12] == before
 
 
 def test_a_search_in_another_space_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +163,8 @@ def jobs_of(folder: Path) -> list[int]:
 
 def test_an_interrupted_sweep_leaves_no_process_and_says_so(tmp_path: Path) -> None:
     def stop() -> None:
-        wait_for(tmp_path / "1" / "result.json")
+        for name in ("0", "1"):
+            wait_for(tmp_path / name / "result.json")
         os.kill(os.getpid(), signal.SIGTERM)
 
     stopper = threading.Thread(target=stop)
