@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig
 
+from prnn_md.app.checking import ConfigError
 from prnn_md.app.sweeps.job import Job
 from prnn_md.app.sweeps.workers import LocalWorkers, Workers
 
@@ -27,27 +27,8 @@ class LocalLauncher(Launcher):
         return LocalWorkers(self.slots, None if self.gpus is None else list(self.gpus))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run one batch of jobs of a sweeper that is not ours."""
-        return launched(self, job_overrides, initial_job_idx)
-
-
-def launched(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-    """The batch of any sweeper, run by the workers of a launcher."""
-    from prnn_md.app.sweeps.running import OBJECTIVE
-    from prnn_md.app.sweeps.source import Grid
-    from prnn_md.app.sweeps.sweep import Sweep
-
-    folder = Path(launcher.config.hydra.sweep.dir)
-    source = Grid([list(words) for words in job_overrides], folder, first)
-    sweep = Sweep(folder, source, launcher.workers(folder), {"sweeper": "other"}, OBJECTIVE)
-    sweep.run()
-    returns = []
-    for job in source.jobs:
-        status = JobStatus.COMPLETED if job.is_finished else JobStatus.FAILED
-        returned = JobReturn(overrides=list(job.words), working_dir=str(job.folder), status=status)
-        returned.return_value = sweep.values[job.number] if job.is_finished else RuntimeError(job.last_words())
-        returns.append(returned)
-    return returns
+        """Our sweepers do not call this, because it lets nothing be said of jobs before all have ended."""
+        raise ConfigError("hydra/sweeper: choose grid or optuna.")
 
 
 class SlurmLauncher(LocalLauncher):

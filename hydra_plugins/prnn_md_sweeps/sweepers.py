@@ -11,7 +11,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.prnn_md_sweeps.launchers import LocalLauncher, SlurmLauncher
-from prnn_md.app.checking import ConfigError
 from prnn_md.app.sweeps.plan import plan
 from prnn_md.app.sweeps.running import exit_code, run_sweep
 from prnn_md.app.sweeps.source import Grid
@@ -27,8 +26,8 @@ class GridSweeper(Sweeper):
         )
 
     @property
-    def search(self) -> Mapping[str, Any]:
-        """The options of a search; there are none."""
+    def search_options(self) -> Mapping[str, Any]:
+        """How a search chooses values; there is none."""
         return {}
 
     def sweep(self, arguments: list[str]) -> None:
@@ -41,24 +40,22 @@ class GridSweeper(Sweeper):
 
     def _run(self, arguments: list[str], folder: Path) -> bool:
         assert self.config is not None
-        if not isinstance(self.launcher, LocalLauncher):
-            raise ConfigError(f"hydra/launcher: {type(self.launcher).__name__} is not for this: choose local or slurm.")
+        assert isinstance(self.launcher, LocalLauncher)
         settings = [word for word in self.config.hydra.overrides.hydra if not word.startswith("hydra.mode=")]
         planned = plan([*settings, *arguments])
         if isinstance(self.launcher, SlurmLauncher) and self.launcher.dry_run:
             jobs = planned if isinstance(planned, list) else planned.extremes()
             print("\n".join(map(str, self.launcher.scripts(Grid(jobs, folder).jobs, folder))))
             return True
-        return run_sweep(folder, arguments, planned, self.launcher.workers(folder), **self.search)
+        return run_sweep(folder, arguments, planned, self.launcher.workers(folder), **self.search_options)
 
 
 class OptunaSweeper(GridSweeper):
     """`n_trials` jobs whose values Optuna chooses; see `prnn_md.app.sweeps.search.Search`."""
 
     def __init__(self, n_trials: int, sampler: str, pruner: str, seed: int, params: DictConfig | None) -> None:
-        self.options = {"n_trials": n_trials, "sampler": sampler, "pruner": pruner, "seed": seed}
-        self.params = params
+        self.options = {"sampler": sampler, "pruner": pruner, "seed": seed}  # `plan` reads the others
 
     @property
-    def search(self) -> Mapping[str, Any]:
+    def search_options(self) -> Mapping[str, Any]:
         return self.options

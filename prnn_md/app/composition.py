@@ -80,6 +80,12 @@ def composed(words: Sequence[str], with_hydra: bool = False) -> DictConfig:
         return compose("train", list(words), return_hydra_config=with_hydra)
 
 
+def folder_word(key: str, folder: Path) -> str:
+    """The override that gives a key, such as hydra.run.dir, the full path of a folder, whatever its name holds."""
+    escaped = str(folder.absolute()).replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
+
+
 def resolve(config: DictConfig) -> Config:
     """The resolved, checked configuration; seeds that are null are derived from `seed`, file names are completed."""
     plain = _plain(config)

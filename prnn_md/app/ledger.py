@@ -50,7 +50,8 @@ class Ledger:
         self.result: dict[str, Any] = before or {"started": _now(), "metrics": {}, "wall_s": {}}
         folder.mkdir(parents=True, exist_ok=True)
         self._write_texts(overrides)
-        self.record(**_surroundings(), seed=config["seed"], seeds=config["seeds"], label=config["label"])
+        known = {name: config[name] for name in ("seed", "seeds", "label")}
+        self.record(status="running", **_surroundings(), **known)
 
     def _write_texts(self, overrides: Sequence[str]) -> None:
         write_text(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
@@ -87,7 +88,10 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     file = folder / "result.json"
     if not file.is_file():
         return None
-    result: dict[str, Any] = json.loads(file.read_text())
+    try:
+        result: dict[str, Any] = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} cannot be read ({error}): restore it, or remove the folder.") from error
     return result
 
 
@@ -149,15 +153,16 @@ def left_to_rank_0() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def note_lost(folder: Path, error: BaseException) -> None:
+def note_lost(folder: Path, error: BaseException, ended: bool = False) -> None:
     """Note how a run ended, in the folder and in those of the models compared in it, that could not tell itself.
 
-    A run that did tell, or that has not begun, is left as it is.
+    A run that did tell, or that has not begun, is left as it is; so is one with a living process, which is believed of
+    one on another machine unless it is known to have `ended`.
     """
     status = "interrupted" if isinstance(error, Interrupted) else "failed"
     for place in (folder, *folder.glob("compare/*")):
         result = read_result(place)
-        if result is not None and result["status"] == "running" and not is_going_on(result):
+        if result is not None and result["status"] == "running" and (ended or not is_going_on(result)):
             entries = {"status": status, "error": f"{type(error).__name__}: {error}", "finished": _now()}
             write_json(place / "result.json", result | entries)
 

@@ -23,11 +23,6 @@ class RunLogger(Logger):
     def version(self) -> int | str | None:
         return None
 
-    @property
-    def run_id(self) -> str | None:
-        """What finds the run again in a service, None for files."""
-        return None
-
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Nothing: the whole configuration is in the run folder already."""
 

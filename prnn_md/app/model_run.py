@@ -1,5 +1,6 @@
 """One model of a run: judged untrained, fitted, judged again, drawn, and recorded in its folder."""
 
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,9 +34,10 @@ Answer = tuple[Tensor, Tensor]
 @contextmanager
 def run_loggers(config: Config, ledger: Ledger) -> Iterator[list[RunLogger]]:
     """The loggers beside metrics.csv, closed whatever happens; the W&B id goes to the ledger."""
-    known = ledger.result.get("wandb_id")
-    loggers: list[RunLogger] = build(config["logger"])(folder=ledger.folder, config=config, run_id=known)
-    ledger.record(wandb_id=next((logger.run_id for logger in loggers if logger.run_id), None))
+    new_id = secrets.token_hex(4) if config["logger"]["_target_"].endswith("wandb_log") else None
+    run_id = ledger.result.get("wandb_id") or new_id
+    ledger.record(wandb_id=run_id)  # first, so that a kill before the logger is there does not lead to two W&B runs
+    loggers: list[RunLogger] = build(config["logger"])(folder=ledger.folder, config=config, run_id=run_id)
     failed = True
     try:
         yield loggers

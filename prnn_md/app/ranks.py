@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 from prnn_md.app.checking import ConfigError
+from prnn_md.app.composition import folder_word
 from prnn_md.app.hardware import world_size
 from prnn_md.app.ledger import Interrupted
 from prnn_md.app.lifeline import tied_to_this_process
@@ -57,8 +58,7 @@ def run_ranks(words: Sequence[str], folder: Path, hardware: Mapping[str, Any]) -
             f"hardware.nodes={hardware['nodes']}: ranks on several machines are started by the scheduler. "
             "Submit the run as a job of the cluster, or take hardware.nodes=1."
         )
-    place = f"hydra.run.dir='{_escaped(str(folder.absolute()))}'"
-    command = [sys.executable, "-m", "prnn_md", "train", *words, place]
+    command = [sys.executable, "-m", "prnn_md", "train", *words, folder_word("hydra.run.dir", folder)]
     return run_together(command, world_size(hardware))
 
 
@@ -162,8 +162,3 @@ def _forwarded(ranks: Sequence[Process]) -> Iterator[list[str]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _escaped(text: str) -> str:
-    """The inside of a quoted value of Hydra's."""
-    return text.replace("\\", "\\\\").replace("'", "\\'")

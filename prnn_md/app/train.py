@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from prnn_md.app.composition import Config
+    from prnn_md.app.sweeps.plan import Space
 
 EXIT_CONFIG = 2
 EXIT_FAILED = 1
@@ -29,7 +30,7 @@ def main(words: Sequence[str]) -> int:
     overrides = [word for word in words if not word.startswith("-")]
     flags = set(words) - set(overrides)
     if flags - SWEEP_FLAGS - {NEW_FLAG}:  # such as --cfg, which Hydra answers without running anything
-        return _run_with_hydra(words)
+        return _answered_by_hydra([word for word in words if word not in {*SWEEP_FLAGS, NEW_FLAG}])
     return _run_checked(overrides, bool(flags & SWEEP_FLAGS), NEW_FLAG in flags)
 
 
@@ -48,36 +49,56 @@ def _help(words: Sequence[str]) -> int:
 def _run_checked(words: Sequence[str], sweep: bool, new: bool) -> int:
     """Check all words, then run, once or as a sweep, where possible from where an earlier start was stopped."""
     from prnn_md.app.checking import ConfigError
-    from prnn_md.app.composition import hydra_ready
+    from prnn_md.app.composition import folder_word, hydra_ready
     from prnn_md.app.continuing import unfinished_run, unfinished_sweep
     from prnn_md.app.overrides import checked_config, comparisons
 
+    key = f"hydra.{'sweep' if sweep else 'run'}.dir"
+    place = None
     try:
+        given = any(word.lstrip("+").startswith(f"{key}=") for word in words)
+        if given and new:
+            raise ConfigError(f"{NEW_FLAG} makes a folder of its own: leave out {key}, or {NEW_FLAG}.")
         with hydra_ready():
             if sweep:
-                _check_sweep(words)
-                place = None if new else unfinished_sweep(words)
+                planned = _checked_plan(words)
+                place = None if given or new else unfinished_sweep(planned)
             else:
                 config = checked_config(words)
                 comparisons(config)
-                place = None if new else unfinished_run(config, words)
+                place = None if given or new else unfinished_run(config)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CONFIG
     if place is not None:
-        print(f"Going on in {place}, which was not finished; --new begins anew.", flush=True)
-        words = [*words, f"hydra.{'sweep' if sweep else 'run'}.dir='{place}'"]
+        print(f"Going on in {place}, which was not finished; {NEW_FLAG} begins anew.", flush=True)
+        words = [*words, folder_word(key, place)]
     return _run_with_hydra([*words, *(["-m"] if sweep else [])])
 
 
-def _check_sweep(words: Sequence[str]) -> None:
-    """Raises ConfigError for a sweep with a job that cannot be run."""
+def _answered_by_hydra(words: Sequence[str]) -> int:
+    """Have Hydra answer flags such as --cfg, where the other words can be composed."""
+    from prnn_md.app.checking import ConfigError
+    from prnn_md.app.overrides import checked_composition
+
+    try:
+        if {"--cfg", "-c"} & set(words):
+            checked_composition([word for word in words if "=" in word or word.startswith("~")])
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    return _run_with_hydra(words)
+
+
+def _checked_plan(words: Sequence[str]) -> "list[list[str]] | Space":
+    """What a sweep is to run; raises ConfigError for one with a job that cannot be run."""
     from prnn_md.app.overrides import checked_config, comparisons, with_every_word
     from prnn_md.app.sweeps.plan import plan
 
     planned = plan(words)
     for job in with_every_word(planned if isinstance(planned, list) else planned.extremes()):
         comparisons(checked_config(job))
+    return planned
 
 
 def _run_with_hydra(words: Sequence[str]) -> int:
@@ -129,7 +150,7 @@ def _run_job(config: "DictConfig", folder: Path, overrides: list[str], words: Se
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CONFIG
     except Interrupted as error:
-        print(f"interrupted by {error}; the same command with hydra.run.dir={folder} goes on.", file=sys.stderr)
+        print(f"interrupted by {error}; the same command goes on in {folder}.", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:
         report(error, f"The run folder {folder} has the details in result.json.")
@@ -142,8 +163,9 @@ def _run_here(config: "Config", others: "dict[str, Config]", folder: Path, overr
     from prnn_md.app.ranks import leads
     from prnn_md.app.training_job import run, show_finished
 
-    if leads() and is_finished(folder):
-        show_finished(config, folder)
+    if is_finished(folder):
+        if leads():
+            show_finished(config, folder)
         return 0
     try:
         run(config, others, folder, overrides)

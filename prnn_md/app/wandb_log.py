@@ -75,10 +75,6 @@ class WandbLog(RunLogger):
         run.define_metric("epoch", hidden=True)
         run.define_metric("*", step_metric="epoch")
 
-    @property
-    def run_id(self) -> str | None:
-        return str(self.run.id)
-
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         self.run.log({"epoch": step or 0, **metrics})
 

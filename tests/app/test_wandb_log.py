@@ -171,7 +171,7 @@ def test_a_service_that_does_not_answer_makes_the_run_offline(
     monkeypatch.setattr(wandb_log.wandb, "init", init)
     (log,) = wandb_log.wandb_log(tmp_path, {"label": "GRU"}, "abc")
     assert modes == ["online", "offline"]
-    assert log.run_id == "fake"
+    assert log.run.id == "fake"
     assert "no route" in capsys.readouterr().err
 
 

@@ -37,7 +37,6 @@ IN_LOCAL_WORDS = {
 
 LOOK = 0.2  # s between two looks at a process
 KILLED = ("CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "INTERRUPTED")
-WAITING = ("PENDING", "RUNNING", "REQUEUED", "CONFIGURING", "COMPLETING", "SUSPENDED")
 SCHEDULED = "scheduled_as.txt"
 """In the folder of a job: its number with the scheduler, so that a repeated command finds it there."""
 
@@ -88,7 +87,7 @@ def ranks_of_task(environment: Any) -> dict[str, str]:
         "WORLD_SIZE": str(environment.num_tasks),
         "NODE_RANK": str(environment.node),
         "MASTER_ADDR": environment.hostnames[0],
-        "MASTER_PORT": str(20_000 + number % 20_000),
+        "MASTER_PORT": str(20_000 + number % 10_000),
     }
 
 
@@ -165,7 +164,7 @@ class ClusterWorkers:
             _wait_for_process(int(number))
             return None
         handle = self._executor.job_class(folder=self._executor.folder, job_id=number)
-        return handle if any(word in handle.watcher.get_state(number, mode="force") for word in WAITING) else None
+        return None if handle.done(force_check=True) else handle  # a state that Slurm does not tell counts as waiting
 
 
 def scripts(folder: Path, jobs: Sequence[Job], max_requeues: int, options: Mapping[str, Any]) -> list[Path]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prnn_md.app.composition import folder_word
 from prnn_md.app.ledger import read_result
 
 LOG = "job.log"
@@ -23,7 +24,7 @@ class Job:
     @property
     def command(self) -> list[str]:
         """What runs it, and what continues it after any interruption."""
-        return [sys.executable, "-m", "prnn_md", "train", *self.words, f"hydra.run.dir='{self.folder}'"]
+        return [sys.executable, "-m", "prnn_md", "train", *self.words, folder_word("hydra.run.dir", self.folder)]
 
     @property
     def chosen(self) -> str:

@@ -1,12 +1,13 @@
 """What a sweep is to run, from the words of its command line: all combinations of values, or a search space."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 from prnn_md.app.checking import ConfigError
 from prnn_md.app.overrides import checked_composition, parsed, sweep_runs
+from prnn_md.app.sweeps.options import check_options
 
 SEARCH = "OptunaSweeper"
 """Name of the sweeper that chooses values itself; the other one runs every combination."""
@@ -42,10 +43,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
-    """A search space: words that all jobs have, and the keys whose values are chosen."""
+    """A search space: words that all jobs have, the keys whose values are chosen, and how many jobs are asked for."""
 
     words: tuple[str, ...]
     parameters: tuple[Parameter, ...]
+    total: int = 1
 
     @property
     def described(self) -> dict[str, str]:
@@ -68,7 +70,9 @@ def plan(words: Sequence[str]) -> list[list[str]] | Space:
     """
     overrides = [parsed(word) for word in words]
     fixed = [word for word, override in zip(words, overrides, strict=True) if not override.is_sweep_override()]
-    sweeper = checked_composition(fixed, with_hydra=True).hydra.sweeper
+    hydra = checked_composition(fixed, with_hydra=True).hydra
+    check_options(hydra)
+    sweeper = hydra.sweeper
     if not str(sweeper.get("_target_", "")).endswith(SEARCH):
         return sweep_runs(own_words(words))
     found = [parsed(f"{name}={value}") for name, value in (sweeper.params or {}).items()]
@@ -76,7 +80,7 @@ def plan(words: Sequence[str]) -> list[list[str]] | Space:
     parameters = {override.key_or_group: _parameter(override) for override in found}
     if not parameters:
         raise ConfigError("hydra/sweeper=optuna has nothing to choose: add 'optimizer.lr=interval(1e-4,1e-1)' or so.")
-    return Space(tuple(own_words(fixed)), tuple(parameters.values()))
+    return Space(tuple(own_words(fixed)), tuple(parameters.values()), sweeper.n_trials)
 
 
 def own_words(words: Sequence[str]) -> list[str]:
@@ -84,13 +88,18 @@ def own_words(words: Sequence[str]) -> list[str]:
     return [word for word in words if not word.lstrip("+~").startswith(("hydra.", "hydra/"))]
 
 
-def values_of(words: Sequence[str], jobs: Sequence[Sequence[str]]) -> dict[str, str]:
-    """The values of a job, by key, of which others have other ones; all of them if there is one job only."""
+def varied(jobs: Sequence[Sequence[str]]) -> set[str]:
+    """The keys for which the jobs have several values; all keys of a single job."""
     seen: dict[str, set[str]] = {}
     for job in jobs:
         for key, value in _by_key(job).items():
             seen.setdefault(key, set()).add(value)
-    return {key: value for key, value in _by_key(words).items() if len(seen[key]) > 1 or len(jobs) == 1}
+    return {key for key, values in seen.items() if len(values) > 1 or len(jobs) == 1}
+
+
+def values_of(words: Sequence[str], keys: Container[str]) -> dict[str, str]:
+    """The values of a job for some keys."""
+    return {key: value for key, value in _by_key(words).items() if key in keys}
 
 
 def _by_key(words: Sequence[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from prnn_md.app.records import RecordError
 from prnn_md.app.sweeps.plan import Space, own_words
 from prnn_md.app.sweeps.source import Grid, Source
 from prnn_md.app.sweeps.summary import show
-from prnn_md.app.sweeps.sweep import Sweep, check_same_jobs, only_one
+from prnn_md.app.sweeps.sweep import Sweep, check_same_jobs, check_same_kind, only_one
 from prnn_md.app.sweeps.workers import Workers
 
 EXIT_FAILED, EXIT_CONFIG, EXIT_INTERRUPTED = 1, 2, 130
@@ -49,6 +49,7 @@ def run_sweep(
     work, or with other jobs.
     """
     with only_one(folder):
+        check_same_kind(folder, "optuna" if isinstance(planned, Space) else "grid")
         source: Source
         if isinstance(planned, Space):
             from prnn_md.app.sweeps.search import Search

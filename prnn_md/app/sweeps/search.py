@@ -1,24 +1,24 @@
 """A search: Optuna chooses the values of every job from what came of those before."""
 
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from prnn_md.app.checking import ConfigError, alternatives
+from prnn_md.app.checking import ConfigError
 from prnn_md.app.sweeps.job import Job
 from prnn_md.app.sweeps.plan import Parameter, Space
+from prnn_md.app.sweeps.sweep import JOURNAL
 from prnn_md.training.seeding import derived_seed
 
-JOURNAL = "search.journal"
 SAMPLERS: dict[str, type[BaseSampler]] = {"tpe": TPESampler, "random": RandomSampler, "cmaes": CmaEsSampler}
 CLOSED = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 PRUNERS: dict[str, type[BasePruner]] = {
@@ -29,51 +29,40 @@ PRUNERS: dict[str, type[BasePruner]] = {
 
 
 class Search:
-    """Asks Optuna for `n_trials` jobs and tells it their objective; its journal lies in the folder of the sweep.
+    """Asks Optuna for the jobs of a space and tells it their objective; its journal lies in the folder of the sweep.
 
     A search in the same folder goes on: trials that were under way are continued under their numbers, and the count
     goes toward the total, which may be another one than before. Every trial draws from a generator of its own, by
-    `seed` and its number, so that a restart changes nothing but what is known at the time. Raises ConfigError for
-    options that do not exist, for a journal of another search, and for one that cannot be read.
+    `seed` and its number, so that a restart changes nothing but what is known at the time. Raises ConfigError for the
+    journal of another search, and for one that cannot be read.
     """
 
-    def __init__(self, space: Space, folder: Path, n_trials: int, sampler: str, pruner: str, seed: int) -> None:
-        for name, value, options in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS)):
-            if value not in options:
-                raise ConfigError(
-                    f"hydra.sweeper.{name}={value}: unknown.\n{alternatives(value, options, f'hydra.sweeper.{name}')}"
-                )
-        if n_trials < 1:
-            raise ConfigError(f"hydra.sweeper.n_trials={n_trials}: at least one job is needed.")
-        self.space, self.folder, self.total = space, folder, n_trials
+    def __init__(self, space: Space, folder: Path, sampler: str, pruner: str, seed: int) -> None:
+        self.space, self.folder, self.total = space, folder, space.total
         self._sampler, self._seed = SAMPLERS[sampler], seed
-        self._distributions = {parameter.name: _distribution(parameter) for parameter in space.parameters}
         self._study = _open_study(folder, PRUNERS[pruner]())
         self._check_same_space()
         trials = self._study.get_trials(deepcopy=False)
         self.jobs = [self._job(trial) for trial in trials]
         self.closed = {trial.number: CLOSED[trial.state] for trial in trials if trial.state in CLOSED}
-        self._under_way = [self.jobs[trial.number] for trial in trials if trial.state == TrialState.RUNNING]
+        self._under_way = [trial for trial in trials if trial.state == TrialState.RUNNING]
         self._trials: dict[int, Trial] = {}
 
     def next(self) -> Job | None:
-        if self._under_way:
-            job = self._under_way.pop(0)
-            frozen = self._study.get_trials(deepcopy=False)[job.number]
-            self._trials[job.number] = Trial(self._study, frozen._trial_id)
-            return job
-        if len(self.jobs) >= self.total:
+        if not self._under_way and len(self.jobs) >= self.total:
             return None
-        self._study.sampler = self._sampler(seed=derived_seed(self._seed, f"trial {len(self.jobs)}"))  # type: ignore[call-arg]
-        trial = self._study.ask(self._distributions)
-        job = self._job(self._study.get_trials(deepcopy=False)[trial.number])
-        self._trials[trial.number] = trial
-        self.jobs.append(job)
-        return job
+        number = self._under_way[0].number if self._under_way else len(self.jobs)
+        self._study.sampler = self._sampler(seed=derived_seed(self._seed, f"trial {number}"))  # type: ignore[call-arg]
+        trial = Trial(self._study, self._under_way.pop(0)._trial_id) if self._under_way else self._study.ask()
+        for parameter in self.space.parameters:  # also of a trial under way, which may lack some after a kill
+            _choose(trial, parameter)
+        self._trials[number] = trial
+        self.jobs[number:] = [self._job(self._frozen(number)), *self.jobs[number + 1 :]]
+        return self.jobs[number]
 
     def report(self, job: Job, epoch: int, value: float) -> bool:
         trial = self._trials[job.number]
-        known = self._study.get_trials(deepcopy=False)[job.number].intermediate_values
+        known = self._frozen(job.number).intermediate_values
         if epoch >= 0 and epoch not in known:
             trial.report(value, epoch)
         return trial.should_prune()
@@ -86,6 +75,9 @@ class Search:
             self._study.tell(trial, objective)
         else:
             self._study.tell(trial, state=TrialState.PRUNED if state == "pruned" else TrialState.FAIL)
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
 
     def _job(self, trial: FrozenTrial) -> Job:
         values = {name: _text(value) for name, value in trial.params.items()}
@@ -112,6 +104,8 @@ def _open_study(folder: Path, pruner: BasePruner) -> optuna.Study:
     file = folder / JOURNAL
     for lock in folder.glob(f"{JOURNAL}.lock*"):  # of a process that was killed: only one works in this folder
         lock.unlink() if lock.is_symlink() or lock.is_file() else shutil.rmtree(lock)
+    if file.exists() and not (text := file.read_bytes()).endswith(b"\n"):  # a kill, or a full disk, has torn its end
+        os.truncate(file, text.rfind(b"\n") + 1)
     try:
         storage = JournalStorage(JournalFileBackend(str(file)))
         return optuna.create_study(
@@ -126,13 +120,14 @@ def _open_study(folder: Path, pruner: BasePruner) -> optuna.Study:
         ) from error
 
 
-def _distribution(parameter: Parameter) -> BaseDistribution:
-    p = parameter
+def _choose(trial: Trial, p: Parameter) -> None:
+    """Have a trial choose the value of a parameter, unless it has one."""
     if p.choices:
-        return CategoricalDistribution(p.choices)
-    if p.is_whole:
-        return IntDistribution(int(p.low), int(p.high), p.log, int(p.step or 1))
-    return FloatDistribution(p.low, p.high, p.log, p.step)
+        trial.suggest_categorical(p.name, p.choices)
+    elif p.is_whole:
+        trial.suggest_int(p.name, int(p.low), int(p.high), step=int(p.step or 1), log=p.log)
+    else:
+        trial.suggest_float(p.name, p.low, p.high, step=p.step, log=p.log)
 
 
 def _text(value: Any) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from prnn_md.app.sweeps.job import Job
-from prnn_md.app.sweeps.plan import values_of
+from prnn_md.app.sweeps.plan import values_of, varied
 
 
 class Source(Protocol):
@@ -37,8 +37,9 @@ class Grid:
     """Jobs with given words, in their order; those that are finished already are left out."""
 
     def __init__(self, words: Sequence[Sequence[str]], folder: Path, first: int = 0) -> None:
+        keys = varied(words)
         self.jobs = [
-            Job(number, tuple(job), values_of(job, words), folder / str(number))
+            Job(number, tuple(job), values_of(job, keys), folder / str(number))
             for number, job in enumerate(words, start=first)
         ]
         self.total, self.closed = len(self.jobs), dict[int, str]()

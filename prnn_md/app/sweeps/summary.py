@@ -37,7 +37,7 @@ def show(sweep: Sweep, console: Console) -> None:
     if any(len(values) > 1 for values in found.values()):
         console.print(_groups_table(sweep.objective, found))
     for job in sweep.source.jobs:
-        state = sweep.states[job.number]
+        state = sweep.states.get(job.number, "waiting")
         if state in ("failed", "interrupted"):
             console.print(f"\nJob {job.number} {state} ({job.chosen}); {job.log} ends with", markup=False)
             console.print("\n".join(f"  {line}" for line in job.last_words().splitlines()), markup=False)
@@ -49,7 +49,7 @@ def by_group(sweep: Sweep) -> dict[Group, dict[Group, float]]:
     found: dict[Group, dict[Group, float]] = {}
     for job in sweep.source.jobs:
         value = sweep.values.get(job.number)
-        if sweep.states[job.number] == "finished" and value is not None:
+        if sweep.states.get(job.number, "waiting") == "finished" and value is not None:
             group, seeds = (
                 tuple((k, v) for k, v in job.values.items() if (k in SEEDS) is own) for own in (False, True)
             )
@@ -80,7 +80,7 @@ def _jobs_table(sweep: Sweep) -> Table:
 
 def _outcome(sweep: Sweep, job: Job) -> Sequence[str]:
     value = sweep.values.get(job.number)
-    return sweep.states[job.number], "" if value is None else f"{value:.4f}"
+    return sweep.states.get(job.number, "waiting"), "" if value is None else f"{value:.4f}"
 
 
 def _groups_table(objective: str, found: dict[Group, dict[Group, float]]) -> Table:

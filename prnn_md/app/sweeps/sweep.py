@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prnn_md.app.checking import ConfigError
-from prnn_md.app.ledger import interruptible, write_json
+from prnn_md.app.ledger import Interrupted, interruptible, note_lost, write_json
 from prnn_md.app.records import SWEEP_FILE, read_sweep
 from prnn_md.app.sweeps.job import Job
 from prnn_md.app.sweeps.source import Source
@@ -19,6 +19,8 @@ from prnn_md.progress import CountProgress
 SCHEMA_VERSION = 1
 LOOK = 0.2  # s between two looks at the jobs
 LOCK = ".lock"
+JOURNAL = "search.journal"
+"""In the folder of a search: what Optuna knows."""
 
 
 class Sweep:
@@ -61,6 +63,7 @@ class Sweep:
                 return
             for job, killed in self.workers.ended():
                 self._running.remove(job)
+                note_lost(job.folder, Interrupted("a kill"), ended=True)
                 self._end(job, killed)
                 progress.say(self._line(job))
             for job in self._running:
@@ -69,6 +72,9 @@ class Sweep:
             time.sleep(LOOK)
 
     def _start(self, job: Job) -> None:
+        if job.is_finished:  # after this process was killed, on a cluster
+            self._end(job, killed=False)
+            return
         self._running.append(job)
         self.states[job.number] = "running"
         self._save()
@@ -76,7 +82,7 @@ class Sweep:
 
     def _end(self, job: Job, killed: bool) -> None:
         """Record how a job has ended; one that was killed or interrupted goes on when the command is repeated."""
-        pruned = self.states[job.number] == "pruned"
+        pruned = self.states.get(job.number) == "pruned"
         self._note(job)
         if self.states[job.number] == "waiting":
             unfinished = killed or job.result.get("status") in ("interrupted", "running")
@@ -136,6 +142,23 @@ def only_one(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise ConfigError(f"{folder} holds a sweep that is still going on.") from None
         yield
+
+
+def check_same_kind(folder: Path, sweeper: str) -> None:
+    """Raises ConfigError where the folder holds something else than a sweep by this sweeper, as its jobs would be taken
+    for those that are asked for."""
+    if (folder / SWEEP_FILE).exists():
+        there = read_sweep(folder)["sweeper"]
+        journal_lost = sweeper == "optuna" and not (folder / JOURNAL).exists()
+    else:
+        there, journal_lost = None if any(folder.glob("[0-9]*/result.json")) else sweeper, False
+    if there != sweeper:
+        what = f"a sweep by hydra/sweeper={there}" if there else f"runs, but no {SWEEP_FILE}"
+        raise ConfigError(f"{folder} holds {what}: choose another hydra.sweep.dir.")
+    if journal_lost:
+        raise ConfigError(
+            f"{folder} holds a search without its {JOURNAL}: restore it, or choose another hydra.sweep.dir."
+        )
 
 
 def check_same_jobs(folder: Path, words: list[list[str]]) -> None:

@@ -41,8 +41,6 @@ class LocalWorkers:
     """
 
     def __init__(self, slots: int = 1, gpus: Sequence[int | str] | None = None) -> None:
-        if slots < 1:
-            raise ConfigError(f"hydra.launcher.slots={slots}: at least one job must run at a time.")
         if gpus is not None and len(gpus) % slots:
             raise ConfigError(
                 f"hydra.launcher.gpus={list(gpus)}: give every one of the {slots} slots the same number of GPUs."

@@ -12,6 +12,7 @@ The error of a job starts at 1 and falls to the value of `error`, or stays; `fai
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from prnn_md.app.ledger import Ledger, interruptible, read_result
@@ -52,7 +53,7 @@ def cluster_workers(folder: Path, slots: int, seconds: float, options: dict[str,
 
 
 def search(folder: Path, jobs: int, workers: QuickWorkers, sampler: str = "tpe", pruner: str = "none") -> bool:
-    return run_sweep(folder, [], SPACE, workers, n_trials=jobs, sampler=sampler, pruner=pruner, seed=0)
+    return run_sweep(folder, [], replace(SPACE, total=jobs), workers, sampler=sampler, pruner=pruner, seed=0)
 
 
 def run_job(folder: Path, seconds: float, words: list[str]) -> None:

@@ -3,16 +3,16 @@
 import pytest
 
 from prnn_md.app.checking import ConfigError
-from prnn_md.app.sweeps.plan import Parameter, Space, plan, values_of
+from prnn_md.app.sweeps.plan import Parameter, Space, plan, values_of, varied
 
 
 def test_a_grid_has_every_combination() -> None:
     jobs = plan(["md=j2", "seed=range(0,2)", "optimizer.lr=0.1,0.2", "hydra.launcher.slots=2"])
     assert jobs == [["md=j2", f"seed={seed}", f"optimizer.lr={lr}"] for seed in (0, 1) for lr in (0.1, 0.2)]
-    assert values_of(jobs[1], jobs) == {"seed": "0", "optimizer.lr": "0.2"}
-    assert values_of(["seed=1"], [["seed=1"]]) == {"seed": "1"}
+    assert values_of(jobs[1], varied(jobs)) == {"seed": "0", "optimizer.lr": "0.2"}
+    assert varied([["seed=1"]]) == {"seed"}
     models = [["a=1", "model=prnn", "md=j2", "a=2"], ["a=1", "model=gru", "a=2"]]
-    assert values_of(models[0], models) == {"model": "prnn"}, "there is no other md"
+    assert varied(models) == {"model"}, "there is no other md"
 
 
 def test_a_search_has_a_space() -> None:
@@ -26,6 +26,7 @@ def test_a_search_has_a_space() -> None:
             Parameter("dataset.batch_size", low=1, high=8),
             Parameter("decoder", choices=("hill_mandel", "softplus")),
         ),
+        total=20,
     )
     assert [p.is_whole for p in space.parameters] == [False, True, True, False]
     assert space.extremes()[1] == [
@@ -63,6 +64,11 @@ def test_searches_that_ship_can_be_run_at_their_extremes(name: str) -> None:
         (["hydra/sweeper=optuna", "optimizer.lr=tag(log,interval(0,1))"], "above 0"),
         (["hydra/sweeper=optuna", "+hydra.sweeper.params.seed=3"], "seed=3: a search chooses from interval"),
         (["seed=1,"], "is not understood"),
+        (["seed=1,2", "hydra.launcher.slots=abc"], "hydra.launcher.slots=abc: expected a whole number at least 1"),
+        (["hydra/sweeper=optuna", "hydra.sweeper.sampler=tpee"], "Did you mean tpe"),
+        (["hydra/sweeper=optuna", "hydra.sweeper.n_trials=0"], "n_trials=0: expected a whole number at least 1"),
+        (["seed=1,2", "hydra/launcher=basic"], "BasicLauncher cannot run these jobs: choose local or slurm"),
+        (["seed=1,2", "hydra/sweeper=basic"], "BasicSweeper cannot run these jobs: choose grid or optuna"),
     ],
 )
 def test_what_a_sweeper_cannot_use_is_named(words: list[str], message: str) -> None:

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 import quick
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from quick import QuickWorkers, search
 
 from prnn_md.app.checking import ConfigError
 from prnn_md.app.ledger import Interrupted, read_result
 from prnn_md.app.records import read_sweep
+from prnn_md.app.sweeps.job import Job
 from prnn_md.app.sweeps.running import run_sweep
-from prnn_md.app.sweeps.search import JOURNAL
+from prnn_md.app.sweeps.sweep import JOURNAL
 
 
 def states(folder: Path) -> list[str]:
@@ -128,6 +130,54 @@ def test_a_corrupt_journal_is_named_and_runs_are_left_alone(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match=rf"{JOURNAL} cannot be read .* restore it, or choose another"):
         search(tmp_path, 2, QuickWorkers())
     assert read_result(tmp_path / "0")["status"] == "finished"
+
+
+def test_a_search_does_not_take_the_jobs_of_a_grid_for_its_own(tmp_path: Path) -> None:
+    run_sweep(tmp_path, [], [["error=0.2"]], QuickWorkers())
+    with pytest.raises(ConfigError, match="holds a sweep by hydra/sweeper=grid: choose another hydra.sweep.dir"):
+        search(tmp_path, 1, QuickWorkers())
+    (tmp_path / "sweep.json").unlink()
+    for again in (
+        lambda: search(tmp_path, 1, QuickWorkers()),
+        lambda: run_sweep(tmp_path, [], [["a=1"]], QuickWorkers()),
+    ):
+        with pytest.raises(ConfigError, match="holds runs, but no sweep.json: choose another"):
+            again()
+
+
+def test_a_search_whose_journal_is_gone_is_refused(tmp_path: Path) -> None:
+    search(tmp_path, 1, QuickWorkers())
+    (tmp_path / JOURNAL).unlink()
+    with pytest.raises(ConfigError, match=f"a search without its {JOURNAL}: restore it"):
+        search(tmp_path, 2, QuickWorkers())
+
+
+def test_a_journal_with_a_torn_end_goes_on(tmp_path: Path) -> None:
+    """As a kill, or a disk that was full, leaves it."""
+    search(tmp_path, 2, QuickWorkers(seconds=0.0))
+    with (tmp_path / JOURNAL).open("ab") as journal:
+        journal.write(b'{"op_code": 5, "worker_id"')
+    assert search(tmp_path, 3, QuickWorkers(seconds=0.0))
+    assert search(tmp_path, 4, QuickWorkers(seconds=0.0))
+    assert states(tmp_path) == ["finished"] * 4
+
+
+def test_a_trial_that_was_killed_before_it_had_its_values_gets_them(tmp_path: Path) -> None:
+    search(tmp_path / "whole", 2, QuickWorkers(seconds=0.0))
+    lines = (tmp_path / "whole" / JOURNAL).read_text().splitlines(keepends=True)
+    chosen = [number for number, line in enumerate(lines) if '"param_name": "error"' in line]
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / JOURNAL).write_text("".join(lines[: chosen[0]]))
+    assert search(tmp_path / "killed", 2, QuickWorkers(seconds=0.0))
+    whole, killed = (read_sweep(tmp_path / name)["jobs"] for name in ("whole", "killed"))
+    assert killed == whole
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    job = Job(0, (), {}, tmp_path / "o'b \\ c" / "0")
+    override = OverridesParser.create().parse_override(job.command[-1])
+    assert override.key_or_group == "hydra.run.dir"
+    assert override.value().text == str(job.folder)
 
 
 def test_two_processes_do_not_work_at_one_sweep(tmp_path: Path) -> None:
