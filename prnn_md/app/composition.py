@@ -1,5 +1,6 @@
 """Composes the configuration from the groups in conf/, fills in the seeds and checks it."""
 
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -82,7 +83,8 @@ def composed(words: Sequence[str], with_hydra: bool = False) -> DictConfig:
 
 def folder_word(key: str, folder: Path) -> str:
     """The override that gives a key, such as hydra.run.dir, the full path of a folder, whatever its name holds."""
-    escaped = str(folder.absolute()).replace("\\", "\\\\").replace("'", "\\'")
+    # in quotes Hydra wants backslashes doubled where they stand before a quote, and only there
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), str(folder.absolute()))
     return f"{key}='{escaped}'"
 
 

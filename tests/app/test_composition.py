@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from prnn_md.app.checking import ConfigError
-from prnn_md.app.composition import composed, config_dir, groups, hydra_ready, resolve
+from prnn_md.app.composition import composed, config_dir, folder_word, groups, hydra_ready, resolve
 from prnn_md.training.seeding import derived_seed
 
 
@@ -81,3 +81,9 @@ def test_run_folders_of_the_same_second_differ() -> None:
 def test_a_model_gets_exactly_its_parts(words: list[str]) -> None:
     with pytest.raises(ConfigError, match="'encoder'"):
         resolve(composed(words))
+
+
+@pytest.mark.parametrize("name", ["plain", "o'b", "two words", "o\\'b", "back\\slash", "at the end\\", "'", "a=b,c"])
+def test_a_folder_may_have_any_name(name: str) -> None:
+    word = folder_word("hydra.run.dir", Path("/runs") / name)
+    assert composed([word], with_hydra=True).hydra.run.dir == f"/runs/{name}"
