@@ -52,14 +52,22 @@ def sweep_runs(words: Sequence[str]) -> list[list[str]]:
 
 
 def with_every_word(runs: Sequence[Sequence[str]]) -> list[Sequence[str]]:
-    """The first run, and those with a word that no run before them has: enough to find a wrong one."""
-    seen: set[str] = set()
-    found: list[Sequence[str]] = []
+    """The first run, and those with a word that no run before them has: enough to find a wrong one.
+
+    Of whole numbers for the same key only the least and the largest count.
+    """
+    numbers: dict[str, list[int]] = {}
+    for word in {word for run in runs for word in run}:
+        key, _, value = word.partition("=")
+        if value.isdigit():
+            numbers.setdefault(key, []).append(int(value))
+    seen = {f"{key}={n}" for key, found in numbers.items() for n in found if min(found) < n < max(found)}
+    chosen: list[Sequence[str]] = []
     for run in runs:
-        if not found or not seen.issuperset(run):
-            found.append(run)
+        if not chosen or not seen.issuperset(run):
+            chosen.append(run)
             seen.update(run)
-    return found
+    return chosen
 
 
 def comparisons(main: Config) -> dict[str, Config]:

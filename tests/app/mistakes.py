@@ -32,6 +32,9 @@ CONFLICTS = (
     ["compare=['gru dataset.n_train=3']"],
     ["md=polymer", "md.j2.count=3"],
     ["seed=1,2"],
+    ["-m", "seed=1,2", "hydra.launcher.slots=0"],
+    ["-m", "seed=1,2", "hydra/launcher=basic"],
+    ["-m", "hydra/sweeper=optuna", "optimizer.lr=interval(0.1,1)", "hydra.sweeper.sampler=tpee"],
 )
 
 

@@ -112,11 +112,12 @@ def test_words_that_no_model_of_a_sweep_has_a_use_for_stay_and_are_refused() -> 
 
 
 def test_every_word_of_a_sweep_is_in_a_run_that_stands_for_it() -> None:
-    runs = sweep_runs(["model=gru,prnn", "seed=1,2,3", "md.j2.count=4,5"])
+    runs = sweep_runs(["model=gru,prnn", "optimizer.lr=0.1,0.2,0.3", "md.j2.count=4,5"])
     few = with_every_word(runs)
     assert len(few) == 5 < len(runs) == 9
     assert {word for run in few for word in run} == {word for run in runs for word in run}
     assert with_every_word([[]]) == [[]]
+    assert with_every_word([[f"seed={number}"] for number in range(100)]) == [["seed=0"], ["seed=99"]]
 
 
 @pytest.mark.parametrize("word", ["optimizer.lr=interval(1,2)", "model=glob(*)"])
