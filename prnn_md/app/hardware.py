@@ -28,5 +28,5 @@ def check_no_multirun(hardware: Mapping[str, Any], in_multirun: bool) -> None:
     if in_multirun:
         raise ConfigError(
             f"hardware.devices={hardware['devices']}: Hydra would run this sweep in one process, which several devices "
-            "cannot share. Use `python train.py -m ...` without Hydra's other flags, or start one run at a time."
+            "cannot share: choose hydra/sweeper=grid or optuna, and hydra/launcher=local or slurm."
         )

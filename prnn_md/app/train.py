@@ -29,8 +29,8 @@ def main(words: Sequence[str]) -> int:
         return _help([word for word in words if not word.startswith("-")])
     overrides = [word for word in words if not word.startswith("-")]
     flags = set(words) - set(overrides)
-    if flags - SWEEP_FLAGS - {NEW_FLAG}:  # such as --cfg, which Hydra answers without running anything
-        return _answered_by_hydra([word for word in words if word not in {*SWEEP_FLAGS, NEW_FLAG}])
+    if flags - SWEEP_FLAGS - {NEW_FLAG}:
+        return _answered_by_hydra([word for word in words if word != NEW_FLAG])
     return _run_checked(overrides, bool(flags & SWEEP_FLAGS), NEW_FLAG in flags)
 
 
@@ -77,12 +77,13 @@ def _run_checked(words: Sequence[str], sweep: bool, new: bool) -> int:
 
 
 def _answered_by_hydra(words: Sequence[str]) -> int:
-    """Have Hydra answer flags such as --cfg, where the other words can be composed."""
+    """Have Hydra deal with its own flags, such as --cfg, which shows what the other words lead to."""
     from prnn_md.app.checking import ConfigError
     from prnn_md.app.overrides import checked_composition
 
     try:
         if {"--cfg", "-c"} & set(words):
+            words = [word for word in words if word not in SWEEP_FLAGS]
             checked_composition([word for word in words if "=" in word or word.startswith("~")])
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -44,6 +44,7 @@ def test_a_multirun_in_one_process_is_refused(
     """As Hydra would run it, with a flag that is only Hydra's."""
     monkeypatch.chdir(tmp_path)
     words = ["-m", "--config-dir=.", *tiny_words, "hardware=ddp", "seed=1,2", "hydra/launcher=basic"]
+    words += ["hydra/sweeper=basic"]
     assert train.main(words) == train.EXIT_CONFIG
     said = capsys.readouterr().err
     assert "hardware.devices=2: Hydra would run this sweep in one process" in said

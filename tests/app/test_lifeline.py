@@ -42,7 +42,6 @@ def test_a_child_does_not_outlive_a_killed_parent() -> None:
 def test_a_child_whose_parent_is_gone_already_does_not_begin() -> None:
     untied = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True)
     assert untied.stdout == "ready\n"
-    other = {**os.environ, **tied_to_this_process()}
-    other = {name: "1" if value == str(os.getpid()) else value for name, value in other.items()}
+    other = os.environ | {name: value.replace(str(os.getpid()), "1") for name, value in tied_to_this_process().items()}
     gone = subprocess.run([sys.executable, "-c", CHILD], env=other, capture_output=True, text=True)
     assert (gone.returncode, gone.stdout) == (143, "")

@@ -108,7 +108,7 @@ def test_a_sweep_on_the_local_scheduler(tmp_path: Path) -> None:
 
 def test_a_job_whose_time_is_up_goes_on(tmp_path: Path) -> None:
     """It is asked to end in time, and started again by the scheduler, here until its ledger says it has finished."""
-    workers = quick.cluster_workers(tmp_path, 1, 6.0, {"time": 8 / 60, "signal_delay_s": 5})
+    workers = quick.cluster_workers(tmp_path, 1, 14.0, {"time": 0.5, "signal_delay_s": 20})
     run_sweep(tmp_path, [], [["resume=1"]], workers)
     assert finished(tmp_path) == [0]
     assert (tmp_path / "0" / "job.log").read_text().count("process ") > 1
