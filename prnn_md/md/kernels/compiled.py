@@ -1,14 +1,15 @@
 """How numba compiles the functions of this folder, and where it keeps the result."""
 
 import base64
+import fcntl
 import hashlib
 import importlib
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -61,12 +62,23 @@ class Kernel:
             if types in self.dispatcher.overloads:
                 return
             cache, target = self.dispatcher._cache, self.dispatcher.targetctx
-            if cache._index_key(types, target.codegen()) not in cache._cache_file._load_index():
-                _compile_elsewhere(self.__module__, self.__name__, types)
+            with _one_process_at_a_time(Path(cache.cache_path) / f"{self.__module__}.{self.__name__}.lock"):
+                if cache._index_key(types, target.codegen()) not in cache._cache_file._load_index():
+                    _compile_elsewhere(self.__module__, self.__name__, types)
             if self.dispatcher.overloads:
                 self.dispatcher.disable_compile(False)
             self.dispatcher.compile(types)  # this loads it; where nothing could be kept, it compiles
             self.dispatcher.disable_compile()
+
+
+@contextmanager
+def _one_process_at_a_time(lock: Path) -> Iterator[None]:
+    """Within the block no other process compiles the kernel, so that those which start together do not all do it."""
+    with ExitStack() as stack:
+        with suppress(OSError):  # where nothing can be kept, each compiles for itself
+            file = stack.enter_context(lock.open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _compile_elsewhere(module: str, name: str, types: tuple[Any, ...]) -> None:

@@ -1,6 +1,10 @@
 """Kernels are compiled by another process, so that this one runs what all others will."""
 
+import fcntl
 import importlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -36,3 +40,20 @@ def test_where_the_other_process_fails_the_kernel_is_compiled_here(
     monkeypatch.setattr("sys.executable", "/bin/false")
     assert kernel(3.0) == 1.5
     assert sum(kernel.dispatcher.stats.cache_misses.values()) == 1
+
+
+def test_a_process_waits_for_another_that_compiles_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tripling.py").write_text(SOURCE.replace("doubled", "tripled").replace("2 *", "3 *"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    kernel = importlib.import_module("tripling").tripled
+    lock = Path(kernel.dispatcher._cache.cache_path) / "tripling.tripled.lock"
+    command = [sys.executable, "-c", "import tripling; print(tripling.tripled(2.0), flush=True)"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        other = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(15.0)
+    assert other.communicate()[0] == "6.0\n"
+    assert kernel(2.0) == 6.0
+    assert sum(kernel.dispatcher.stats.cache_hits.values()) == 1
