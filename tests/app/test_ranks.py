@@ -251,7 +251,7 @@ def test_a_run_of_ranks_is_stopped_goes_on_and_tells_of_a_lost_rank(
     first.terminate()
     _, said = first.communicate()
     assert first.returncode == 130
-    assert said.splitlines()[-1].startswith("interrupted by SIGTERM; the same command with hydra.run.dir=")
+    assert said.splitlines()[-1].startswith("interrupted by SIGTERM; the same command goes on in ")
     result = read_result(tmp_path / "run")
     assert (result["status"], result["error"]) == ("interrupted", "Interrupted: SIGTERM")
     assert not any(_is_there(child) for child in children)

@@ -55,7 +55,7 @@ def test_the_script_of_a_job_says_what_it_needs(tmp_path: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("hydra.launcher.cluster=slrum", "hydra.launcher.cluster=slrum: choose slurm, or local"),
+        ("hydra.launcher.cluster=slrum", "hydra.launcher.cluster=slrum: unknown.\nDid you mean slurm"),
         ("hydra.launcher.cluster=slurm", "srun.*hydra.launcher.dry_run=true only writes the scripts"),
         ("+hydra.launcher.options.partitoin=gpu", "partitoin"),
     ],
