@@ -4,6 +4,9 @@ import os
 import sys
 import traceback
 
+EXIT_FAILED, EXIT_CONFIG, EXIT_INTERRUPTED = 1, 2, 130
+"""Exit codes of commands: the work has failed, it was not begun because of the words, it was asked to stop."""
+
 
 def report(error: Exception, further: str = "") -> None:
     """One message on standard error for what the user can mend, with the traceback before it for the rest.

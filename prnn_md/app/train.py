@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prnn_md.app.faults import EXIT_CONFIG, EXIT_FAILED, EXIT_INTERRUPTED
 from prnn_md.app.lifeline import end_with_parent
 
 if TYPE_CHECKING:
@@ -12,10 +13,6 @@ if TYPE_CHECKING:
 
     from prnn_md.app.composition import Config
     from prnn_md.app.sweeps.plan import Space
-
-EXIT_CONFIG = 2
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
 
 SWEEP_FLAGS = {"-m", "--multirun"}
 NEW_FLAG = "--new"

@@ -178,8 +178,6 @@ def scripts(folder: Path, jobs: Sequence[Job], max_requeues: int, options: Mappi
 
 
 def _executor(folder: Path, cluster: str, max_requeues: int) -> PicklingExecutor:
-    if cluster not in EXECUTORS:
-        raise ConfigError(f"hydra.launcher.cluster={cluster}: choose slurm, or local for processes on this machine.")
     try:
         return EXECUTORS[cluster](folder=folder, max_num_timeout=max_requeues)
     except RuntimeError as error:  # there is no srun

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from prnn_md.app.checking import ConfigError
-from prnn_md.app.faults import report
+from prnn_md.app.faults import EXIT_CONFIG, EXIT_FAILED, EXIT_INTERRUPTED, report
 from prnn_md.app.ledger import Interrupted
 from prnn_md.app.records import RecordError
 from prnn_md.app.sweeps.plan import Space, own_words
@@ -17,7 +17,6 @@ from prnn_md.app.sweeps.summary import show
 from prnn_md.app.sweeps.sweep import Sweep, check_same_jobs, check_same_kind, only_one
 from prnn_md.app.sweeps.workers import Workers
 
-EXIT_FAILED, EXIT_CONFIG, EXIT_INTERRUPTED = 1, 2, 130
 OBJECTIVE = "valid/error"
 """The metric by which jobs are judged, searches choose, and hopeless jobs are stopped."""
 

@@ -1,6 +1,6 @@
 """What the jobs of a sweep are, one after the other: the interface, and a list that is known before."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -36,17 +36,16 @@ class Source(Protocol):
 class Grid:
     """Jobs with given words, in their order; those that are finished already are left out."""
 
-    def __init__(self, words: Sequence[Sequence[str]], folder: Path, first: int = 0) -> None:
+    def __init__(self, words: Sequence[Sequence[str]], folder: Path) -> None:
         keys = varied(words)
         self.jobs = [
-            Job(number, tuple(job), values_of(job, keys), folder / str(number))
-            for number, job in enumerate(words, start=first)
+            Job(number, tuple(job), values_of(job, keys), folder / str(number)) for number, job in enumerate(words)
         ]
         self.total, self.closed = len(self.jobs), dict[int, str]()
-        self._left: Iterable[Job] = iter([job for job in self.jobs if not job.is_finished])
+        self._left = iter([job for job in self.jobs if not job.is_finished])
 
     def next(self) -> Job | None:
-        return next(iter(self._left), None)
+        return next(self._left, None)
 
     def report(self, job: Job, epoch: int, value: float) -> bool:
         return False
