@@ -40,5 +40,10 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         raise
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def remove_unfinished(path: Path, process: int) -> None:
+    """Remove what a process of this machine, that is no more, was writing for `path` when it ended."""
+    _temporary(path, process).unlink(missing_ok=True)
+
+
+def _temporary(path: Path, process: int | None = None) -> Path:
+    return path.with_name(f".{path.name}.{process or os.getpid()}.tmp")

@@ -26,7 +26,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from prnn_md.files import write_bytes
+from prnn_md.files import remove_unfinished, write_bytes
 from prnn_md.labels.query import Label, Query
 
 SCHEMA_VERSION = 1
@@ -82,6 +82,10 @@ class Claim:
 def this_worker(name: str) -> str:
     """A name for a worker that tells its machine and process, so that others there can see whether it lives."""
     return f"{socket.gethostname()}:{os.getpid()}:{name}"
+
+
+def _process_of(worker: str) -> int:
+    return int(worker.split(":", 2)[1])
 
 
 class LabelStore:
@@ -168,14 +172,20 @@ class LabelStore:
                 self._note(claim.query.id, state, error)
 
     def recover(self) -> int:
-        """Adopt finished files of lost workers and let others have the rest of their queries; the number of these."""
+        """Adopt finished files of lost workers and let others have the rest of their queries; the number of these.
+
+        What such a worker on this machine had half written is removed.
+        """
         claims = self._database.execute(
             "SELECT id, worker, lease_until, tries FROM queries WHERE state = 'CLAIMED'"
         ).fetchall()
         now, lost = time.time(), 0
         for id_, worker, lease_until, tries in claims:
-            if lease_until >= now and not self._is_gone(worker):
+            gone = self._is_gone(worker)
+            if lease_until >= now and not gone:
                 continue
+            if gone:
+                remove_unfinished(self.file(id_), _process_of(worker))
             if self.file(id_).exists():
                 self._set_done(id_, self.file(id_).read_bytes(), None)
                 continue
@@ -320,11 +330,10 @@ class LabelStore:
 
     def _is_gone(self, worker: str) -> bool:
         """Whether the worker was on this machine and its process is no more."""
-        host, process, _ = worker.split(":", 2)
-        if host != self._host:
+        if worker.split(":", 1)[0] != self._host:
             return False
         try:
-            os.kill(int(process), 0)
+            os.kill(_process_of(worker), 0)
         except ProcessLookupError:
             return True
         except PermissionError:  # it is there, and another user's

@@ -109,6 +109,21 @@ def test_a_worker_that_is_lost_too_often_fails_the_query(tmp_path: Path) -> None
         assert store.failures([id_]) == {id_: "its worker was lost, try 2"}
 
 
+def test_what_a_worker_was_writing_when_it_was_killed_is_removed(store: LabelStore) -> None:
+    (id_,) = store.add([query(1)])
+    store.file(id_).parent.mkdir()
+    writing = (
+        "import os, signal, sys; from prnn_md.files import write_bytes; print(os.getpid(), flush=True);"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL); write_bytes(sys.argv[1], b'half')"
+    )
+    process = subprocess.run([sys.executable, "-c", writing, store.file(id_)], capture_output=True, text=True)
+    (left,) = store.file(id_).parent.iterdir()
+    assert left.read_bytes() == b"half"
+    claimed(store, this_worker("x").replace(f":{os.getpid()}:", f":{int(process.stdout)}:"))
+    assert store.recover() == 1
+    assert list(store.file(id_).parent.iterdir()) == []
+
+
 def test_a_finished_file_of_a_lost_worker_is_adopted(store: LabelStore) -> None:
     (id_,) = store.add([query(1)])
     claim = claimed(store, dead_worker())
