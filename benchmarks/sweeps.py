@@ -1,9 +1,11 @@
 """What sweeps cost beyond the work of their jobs; `--quick` does less, `--json FILE` writes the rows.
 
+With `--only` some rows are measured, and the others in the file stay as they are.
+
 jobs_vs_xargs   a sweep of jobs that import torch and lightning and then take a second, two at a time, against the same
                 processes started by `xargs -P 2`: wall-clock time of all.
-start_vs_import a tiny training as a job of its own, without its training and evaluation, against a process that imports
-                torch and lightning and ends: what starting a job adds to what it cannot do without.
+start_vs_import a tiny training as a job of its own, without its training, evaluation and drawing, against a process
+                that imports torch and lightning and ends: what starting a job adds to what it cannot do without.
 
 Ratios of wall-clock times of this machine, which should have nothing else to do.
 """
@@ -25,6 +27,7 @@ from prnn_md.app.sweeps.job import Job
 from prnn_md.app.sweeps.running import run_sweep
 from prnn_md.app.sweeps.workers import LocalWorkers
 
+NAMES = ("jobs_vs_xargs", "start_vs_import")
 JOBS, QUICK_JOBS, STARTS, SLOTS = 200, 2, 5, 2
 IMPORTS = [sys.executable, "-c", "import torch, lightning"]
 TRAINING = ["md=j2", "md.j2.count=2", "dataset.n_train=1", "dataset.n_valid=1", "training.max_epochs=1", "compare=[]",
@@ -95,6 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer jobs")
     parser.add_argument("--json", type=Path, help="file for the rows")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="rows to measure")
     parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.job is not None:
@@ -103,13 +107,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         count, times = (QUICK_JOBS, 1) if options.quick else (JOBS, STARTS)
-        rows = [jobs_vs_xargs(count, place), start_vs_import(times, place)]
+        measured = {
+            "jobs_vs_xargs": lambda: jobs_vs_xargs(count, place),
+            "start_vs_import": lambda: start_vs_import(times, place),
+        }
+        rows = [measured[name]() for name in options.only]
     for row in rows:
         print(
             f"{row.name:16} ours {row.ours:8.2f} {row.unit}   peer {row.peer:8.2f} {row.unit}   ratio {row.ratio:.3f}"
         )
     if options.json is not None:
-        options.json.write_text(json.dumps([{**asdict(row), "ratio": row.ratio} for row in rows], indent=2) + "\n")
+        known = json.loads(options.json.read_text()) if options.json.exists() else []
+        entries = {entry["name"]: entry for entry in known} | {
+            row.name: asdict(row) | {"ratio": row.ratio} for row in rows
+        }
+        options.json.write_text(json.dumps(list(entries.values()), indent=2) + "\n")
 
 
 if __name__ == "__main__":

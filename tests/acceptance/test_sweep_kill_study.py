@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "outputs" / "acceptance" / "sweep_kill_study"
 RESULTS = ROOT / "results" / "sweep_kill_study.json"
 KILLS = 10
+MOST_COMMANDS = 30  # starts of a command, of which kills explain at most ten and failed jobs as many
 LONGEST_WAIT = 30.0  # s from the start of a command to a kill
 TRAINING = ["md=j2", "md.j2.count=2", "dataset.n_train=2", "dataset.n_valid=1", "training.max_epochs=3", "compare=[]"]
 COMMANDS = {
@@ -66,6 +67,7 @@ def killed_sweep(kind: str, seed: int) -> dict[str, Any]:
     kills = {"command": 0, "job": 0, "everything": 0}
     while (code := process.poll()) != 0:
         if code is not None:
+            assert started < MOST_COMMANDS, f"the sweep does not end; see {FOLDER / kind}.log"
             process, started = start(kind), started + 1
         if sum(kills.values()) == KILLS:
             process.wait()
