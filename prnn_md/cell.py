@@ -142,6 +142,21 @@ class Cell(nn.Module):
         Only cells that draw random numbers while they run, such as those with dropout, have anything to do.
         """
 
+    def follow(self, strains: Tensor, times: Tensor) -> tuple[Tensor, State]:
+        """As `rollout` from the initial state, for those who do not go on: the state may tell of failures only."""
+        return self.rollout(strains, times)
+
+    def digests(self) -> list[bytes] | None:
+        """For each sample, what its answers depend on beside the strains; None where they are not to be kept.
+
+        Samples with the same digest have the same answers from the initial state, in whatever process.
+        """
+        return None
+
+    def penalty(self, state: State) -> Tensor | None:
+        """What training adds to the square error of a path (*batch,), by the state at its end; None for nothing."""
+        return None
+
     def stress_and_tangent(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, Tensor, State]:
         """Stress (*batch, 6), consistent tangent dT/dE (*batch, 6, 6), and the new state.
 

@@ -18,6 +18,7 @@ class PRNNModel(Model):
     target: ClassVar[str] = "prnn_md.surrogates.PRNN"
     given: ClassVar[tuple[str, ...]] = ("encoder", "decoder", "md")
     seed: int = key("seed of the initial encoder and decoder", low=0)
+    remember: bool = key("whether answers of MD cells are kept for other epochs and runs", False)
 
 
 @dataclass(kw_only=True)
@@ -28,6 +29,28 @@ class RecurrentModel(Model):
     layers: int = key("recurrent layers", low=1)
     dropout: float = key("variational dropout rate", low=0, high=0.99)
     seed: int = key("seed of the initial weights and of the dropout", low=0)
+    units: str = key("unit of stress of the data", "epsilon/sigma^3")
+
+
+@dataclass(kw_only=True)
+class FeedForwardModel(Model):
+    target: ClassVar[str] = "prnn_md.surrogates.FeedForward"
+    width: int = key("units of a hidden layer", low=1)
+    layers: int = key("hidden layers", low=1)
+    seed: int = key("seed of the initial weights", low=0)
+    units: str = key("unit of stress of the data", "epsilon/sigma^3")
+
+
+@dataclass(kw_only=True)
+class ThermodynamicModel(Model):
+    target: ClassVar[str] = "prnn_md.surrogates.ThermodynamicNetwork"
+    mode: Literal["soft", "gsm"] = key("dissipation that is learnt not to be negative, or cannot be")
+    variables: int = key("internal variables", low=1)
+    width: int = key("units of a hidden layer", low=1)
+    layers: int = key("hidden layers", low=1)
+    seed: int = key("seed of the initial weights", low=0)
+    rate_dependent: bool = key("whether memory evolves with time, or with the length of the strain path", False)
+    penalty: float = key("weight in the loss of dissipation that is negative", 1.0, low=0)
     units: str = key("unit of stress of the data", "epsilon/sigma^3")
 
 
@@ -52,6 +75,21 @@ class FreeEncoder(Encoder):
 
 
 @dataclass(kw_only=True)
+class LowRankEncoder(Encoder):
+    target: ClassVar[str] = "prnn_md.surrogates.LowRankEncoder"
+    rank: int = key("rank of what is added to the identity", 1, low=1, high=6)
+    noise: float = key("standard deviation of its left factor at the start", 0.0, low=0)
+
+
+@dataclass(kw_only=True)
+class MultilayerEncoder(Encoder):
+    target: ClassVar[str] = "prnn_md.surrogates.MultilayerEncoder"
+    layers: int = key("hidden layers", 1, low=1)
+    width: int = key("units of a hidden layer", 12, low=1)
+    noise: float = key("standard deviation of the output weights at the start", 0.0, low=0)
+
+
+@dataclass(kw_only=True)
 class AmplifiedRotationEncoder(Encoder):
     target: ClassVar[str] = "prnn_md.surrogates.AmplifiedRotationEncoder"
     rotations: bool = key("whether the rotation of each cell is learnt", True)
@@ -71,6 +109,13 @@ class SoftplusDecoder(Decoder):
     target: ClassVar[str] = "prnn_md.surrogates.SoftplusDecoder"
     off_diagonal: float = key("initial off-diagonal entries, times the number of cells", 1e-4, above=0)
     noise: float = key("standard deviation of the initial entries before the softplus", 0.0, low=0)
+
+
+@dataclass(kw_only=True)
+class NormalisedDecoder(Decoder):
+    target: ClassVar[str] = "prnn_md.surrogates.NormalisedDecoder"
+    shared: bool = key("one weight per cell, or one for each component of its stress", True)
+    noise: float = key("standard deviation of the initial logits of the weights", 0.0, low=0)
 
 
 @dataclass(kw_only=True)
@@ -119,6 +164,34 @@ class ViscoelasticCell(EmbeddedCell):
     moduli: list[float] = key("shear modulus of each Maxwell branch", (7.0, 7.0), above=0)
     relaxation_times: list[float] = key("relaxation time of each branch", (0.05, 0.5), above=0)
     units: StressUnit = key("unit of stress", "epsilon/sigma^3")
+    count: int = key("cells", 1, low=1)
+
+
+@dataclass(kw_only=True)
+class GlassyPolymerCell(EmbeddedCell):
+    target: ClassVar[str] = "prnn_md.materials.glassy_polymer.GlassyPolymer"
+    bulk_modulus: float = key("bulk modulus", 3750.0, above=0)
+    shear_moduli: list[float] = key("shear modulus of each mode", (320.0,), above=0)
+    viscosities: list[float] = key("viscosity of each mode at rest without age, stress times time", (2.1e11,), above=0)
+    hardening_modulus: float = key("modulus of the neo-Hookean hardening", 26.0, low=0)
+    characteristic_stress: float = key("stress over which flow becomes e times as fast", 0.7, above=0)
+    pressure_dependence: float = key("of the logarithm of the viscosity, per pressure over that stress", 0.08, low=0)
+    age: float = key("logarithm of the factor of the viscosity that plastic strain takes away", 27.0, low=0)
+    softening: list[float] = key("the three numbers of how it takes it away", (0.965, 50.0, -5.0))
+    units: StressUnit = key("unit of stress", "MPa")
+    count: int = key("cells", 1, low=1)
+
+
+@dataclass(kw_only=True)
+class FibreCell(EmbeddedCell):
+    target: ClassVar[str] = "prnn_md.materials.fibre.Fibre"
+    axial_modulus: float = key("Young's modulus along the axis", 230_000.0, above=0)
+    transverse_modulus: float = key("Young's modulus across the axis", 15_000.0, above=0)
+    axial_ratio: float = key("Poisson's ratio under stress along the axis", 0.2)
+    transverse_ratio: float = key("Poisson's ratio under stress across the axis, of strains across it", 0.07)
+    shear_modulus: float = key("shear modulus along the axis", 15_000.0, above=0)
+    axis: list[float] = key("direction of the axis", (1.0, 0.0, 0.0))
+    units: StressUnit = key("unit of stress", "MPa")
     count: int = key("cells", 1, low=1)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from prnn_md.cell import State
+from prnn_md.mechanics import least_stretch
 
 
 def checked_count(count: int) -> int:
@@ -28,6 +29,12 @@ def check_not_negative(**constants: float) -> None:
     for name, value in constants.items():
         if not (value >= 0 and isfinite(value)):
             raise ValueError(f"{name} must not be negative, got {value}.")
+
+
+def is_possible(strain: Tensor) -> Tensor:
+    """Which strains (*batch, 6) are finite and leave all principal stretches positive, (*batch,)."""
+    finite = strain.isfinite().all(-1)
+    return finite & (least_stretch(torch.where(finite.unsqueeze(-1), strain.detach(), 0.0)) > 0)
 
 
 def no_failures(batch_shape: Sequence[int], like: Tensor, **entries: Tensor) -> State:

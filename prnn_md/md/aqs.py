@@ -9,6 +9,7 @@ from torch import Tensor
 from prnn_md.cell import Number, State
 from prnn_md.md.batched.aqs import BatchedAQS
 from prnn_md.md.compiled_aqs import CompiledAQS
+from prnn_md.md.digests import sample_digests
 from prnn_md.md.force_field import ForceField
 from prnn_md.md.md_cell import Backend, MDCell, OnFailure, Parameters
 from prnn_md.md.parameter_gradients import parameter_gradients
@@ -56,6 +57,14 @@ class AQSCell(MDCell):
         with torch.no_grad():
             self.residual_stress, positions = self._at_rest()
         self.sample_positions = positions
+
+    def digests(self) -> list[bytes] | None:
+        if self.trainable:
+            return None
+        settings = (type(self.engine).__name__, self.minimiser, self.limits, self.types.tolist())
+        return sample_digests(
+            self.force_field, settings, (self.sample_positions, self.sample_box, self.residual_stress)
+        )
 
     @property
     def engine(self) -> CompiledAQS | BatchedAQS:

@@ -6,14 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from prnn_md.surrogates.encoder import gaussian
+from prnn_md.surrogates.networks import gaussian
 
 
 class Decoder(nn.Module):
     """Macroscopic stress T = sum of D_m T_m with one 6x6 operator D_m per cell, in Mandel notation."""
 
     def operators(self, matrices: Tensor) -> Tensor:
-        """Operators D_m (cells, 6, 6), given the encoder's localisation matrices A_m (cells, 6, 6)."""
+        """Operators D_m (cells, 6, 6), given the encoder's localisation matrices A_m (cells, 6, 6).
+
+        Where the matrices are those at several strains, (*batch, cells, 6, 6), so may the operators be.
+        """
         raise NotImplementedError
 
     def weights(self) -> Tensor:
@@ -22,7 +25,7 @@ class Decoder(nn.Module):
 
     def forward(self, stresses: Tensor, matrices: Tensor) -> Tensor:
         """Macroscopic stress (*batch, 6) of the cells' stresses (*batch, cells, 6)."""
-        return torch.einsum("mij,...mj->...i", self.operators(matrices), stresses)
+        return torch.einsum("...mij,...mj->...i", self.operators(matrices), stresses)
 
 
 class SoftplusDecoder(Decoder):
@@ -48,6 +51,24 @@ class SoftplusDecoder(Decoder):
 
     def weights(self) -> Tensor:
         return softplus(self.raw).diagonal(dim1=-2, dim2=-1).mean(-1)
+
+
+class NormalisedDecoder(Decoder):
+    """Positive weights that sum to one over the cells, D_m = diag(w_m), as volume fractions do; it ignores the encoder.
+
+    With `shared` each cell has one weight, else one for each component of the stress. They are the softmax of logits
+    that start at zero, which is the mean, plus Gaussian noise of deviation `noise`.
+    """
+
+    def __init__(self, cells: int, generator: torch.Generator, shared: bool = True, noise: float = 0.0) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(gaussian((cells, 1 if shared else 6), noise, generator))
+
+    def operators(self, matrices: Tensor) -> Tensor:
+        return self.logits.softmax(0).expand(-1, 6).diag_embed()
+
+    def weights(self) -> Tensor:
+        return self.logits.softmax(0).mean(-1)
 
 
 class HillMandelDecoder(Decoder):

@@ -1,4 +1,4 @@
-"""Encoders of a PRNN: the linear localisation of the macroscopic strain to one local strain per cell."""
+"""Encoders of a PRNN: the localisation of the macroscopic strain to one local strain per cell."""
 
 import torch
 from torch import Tensor, nn
@@ -9,21 +9,32 @@ from prnn_md.mechanics import (
     rotation_from_vector,
     volumetric_projector,
 )
+from prnn_md.surrogates.networks import gaussian, largest_norm
 
 
 class Encoder(nn.Module):
     """Local strains E_m = A_m E with one 6x6 localisation matrix A_m per cell, in Mandel notation.
 
-    Being linear without a constant, it keeps the virgin state free of local strain.
+    Being linear without a constant, it keeps the virgin state free of local strain. One that is not `linear` keeps it
+    as well, and A_m = dE_m/dE depends on the strain.
     """
 
+    linear = True
+
     def matrices(self) -> Tensor:
-        """Localisation matrices A_m (cells, 6, 6)."""
+        """Localisation matrices A_m (cells, 6, 6), of small strains where they depend on it."""
         raise NotImplementedError
+
+    def matrices_at(self, strain: Tensor) -> Tensor:
+        """Localisation matrices (*batch, cells, 6, 6) at strains (*batch, 6); (cells, 6, 6) where they are constant."""
+        return self.matrices()
 
     def forward(self, strain: Tensor) -> Tensor:
         """Local strains (*batch, cells, 6) of macroscopic strains (*batch, 6)."""
         return torch.einsum("mij,...j->...mi", self.matrices(), strain)
+
+    def set_scales(self, strain: Tensor) -> None:
+        """Fix the scale of the input from training strains (paths, T+1, 6); only layers that are not linear need it."""
 
 
 class TaylorEncoder(Encoder):
@@ -57,6 +68,62 @@ class FreeEncoder(Encoder):
         return self.blocks
 
 
+class LowRankEncoder(Encoder):
+    """A_m = I + L_m R_m^T, the identity and a matrix of low `rank` per cell.
+
+    L_m (6, rank) starts at zero plus Gaussian noise of deviation `noise`, R_m at Gaussian numbers of deviation
+    1 / sqrt(6), so that its columns have about unit length and L_m learns from the start.
+    """
+
+    def __init__(self, cells: int, generator: torch.Generator, rank: int = 1, noise: float = 0.0) -> None:
+        super().__init__()
+        self.right = nn.Parameter(gaussian((cells, 6, rank), 6**-0.5, generator))
+        self.left = nn.Parameter(gaussian((cells, 6, rank), noise, generator))
+
+    def matrices(self) -> Tensor:
+        return torch.eye(6).to(self.left) + self.left @ self.right.mT
+
+
+class MultilayerEncoder(Encoder):
+    """E_m = E + a O_m h(E / a), where h are `layers` hidden layers of `width` tanh units without constants.
+
+    The hidden layers are shared by all cells, O_m (6, width) is not, and the scale a is the largest norm of a training
+    strain. Hidden weights start at Gaussian numbers of deviation 1 / sqrt(inputs), O_m at zero plus Gaussian noise of
+    deviation `noise`.
+    """
+
+    linear = False
+    scale: Tensor
+
+    def __init__(
+        self, cells: int, generator: torch.Generator, layers: int = 1, width: int = 12, noise: float = 0.0
+    ) -> None:
+        super().__init__()
+        inputs = [6, *[width] * (layers - 1)]
+        self.hidden = nn.ParameterList(nn.Parameter(gaussian((width, n), n**-0.5, generator)) for n in inputs)
+        self.output = nn.Parameter(gaussian((cells, 6, width), noise, generator))
+        self.register_buffer("scale", torch.ones((), dtype=torch.float64))
+
+    def matrices(self) -> Tensor:
+        return self.matrices_at(torch.zeros_like(self.output[0, :, 0]))
+
+    def matrices_at(self, strain: Tensor) -> Tensor:
+        values, slopes = strain / self.scale, torch.eye(6).to(self.output)
+        for weights in self.hidden:
+            values = (values @ weights.mT).tanh()
+            slopes = (1.0 - values.square()).unsqueeze(-1) * (weights @ slopes)
+        return torch.eye(6).to(self.output) + self.output @ slopes.unsqueeze(-3)
+
+    def forward(self, strain: Tensor) -> Tensor:
+        values = strain / self.scale
+        for weights in self.hidden:
+            values = (values @ weights.mT).tanh()
+        return strain.unsqueeze(-2) + self.scale * torch.einsum("mij,...j->...mi", self.output, values)
+
+    def set_scales(self, strain: Tensor) -> None:
+        self.scale.copy_(largest_norm(strain))
+
+
 class AmplifiedRotationEncoder(Encoder):
     """A rotation per cell, and one volumetric and one deviatoric amplification shared by all cells.
 
@@ -83,10 +150,3 @@ class AmplifiedRotationEncoder(Encoder):
         volumetric, deviatoric = self.amplifications()
         amplified = volumetric * self.volumetric + deviatoric * self.deviatoric
         return mandel_rotation(rotation_from_vector(self.rotation_vectors)) @ amplified
-
-
-def gaussian(shape: tuple[int, ...], deviation: float, generator: torch.Generator) -> Tensor:
-    """Normal numbers of the given standard deviation, in double precision; ValueError for a negative one."""
-    if not deviation >= 0:
-        raise ValueError(f"noise must not be negative, got {deviation}.")
-    return deviation * torch.randn(shape, generator=generator, dtype=torch.float64)

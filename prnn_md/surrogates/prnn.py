@@ -1,4 +1,4 @@
-"""The physically recurrent neural network: physical cells between a linear encoder and a linear decoder."""
+"""The physically recurrent neural network: physical cells between an encoder and a linear decoder."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from prnn_md.cell import Cell, Number, State
 from prnn_md.mechanics import deviatoric_projector, volumetric_projector
+from prnn_md.surrogates.answers import Answers
 from prnn_md.surrogates.decoder import Decoder
 from prnn_md.surrogates.encoder import Encoder
 
@@ -38,6 +39,7 @@ class PRNN(Cell):
     `md` holds the embedded cells by name, `count` samples each, in the order in which the encoder numbers
     them. The state has one entry per name, with batch (*batch, count). An item in which any cell failed is
     failed; its stress is NaN where a cell has no finite one, and failed cells add nothing to gradients.
+    With `remember`, `follow` keeps what MD cells answer in a file that all runs share, see `Answers`.
 
     Raises ValueError without cells, for a name that cannot be used, and for cells that disagree in units or
     stress measure; TypeError for what is no cell.
@@ -51,9 +53,11 @@ class PRNN(Cell):
         decoder: Callable[..., Decoder],
         md: Mapping[str, Cell],
         seed: int,
+        remember: bool = False,
     ) -> None:
         super().__init__()
         _check(md)
+        self.answers = Answers() if remember else None
         self.names = tuple(md)
         self.counts = tuple(md[name].count for name in md)
         first = md[self.names[0]]
@@ -79,7 +83,7 @@ class PRNN(Cell):
             return cell(local, _per_cell(dt, cell.count), memory)
 
         (stresses,), new_state = self._ask(respond, self.encoder(strain), state)
-        return self._decode(stresses), new_state
+        return self._decode(stresses, self.encoder.matrices_at(strain)), new_state
 
     def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """As for every cell, with one roll-out per name, so that fused ones are used."""
@@ -89,10 +93,42 @@ class PRNN(Cell):
 
         state = self.initial_state(strains.shape[:-2]) if state is None else state
         (stresses,), new_state = self._ask(respond, self.encoder(strains).transpose(-3, -2), state)
-        return self._decode(stresses.transpose(-3, -2)), new_state
+        return self._decode(stresses.transpose(-3, -2), self.encoder.matrices_at(strains)), new_state
+
+    def follow(self, strains: Tensor, times: Tensor) -> tuple[Tensor, State]:
+        """Stresses (*batch, T+1, 6) as by `rollout`, but without asking MD cells again what they have answered before.
+
+        Only where neither they nor the encoder learn; the state then tells of such cells only whether they failed.
+        """
+        if self.answers is None or strains.requires_grad or _learns(self.encoder):
+            return self.rollout(strains, times)
+        batch, dim = strains.shape[:-2], strains.dim() - 2
+        found, memories = [], {}
+        local = self.encoder(strains).transpose(-3, -2)
+        for (name, cell), part in zip(self.cells.items(), local.split(self.counts, dim), strict=True):
+            digests = cell.digests()
+            if digests is None:
+                stresses, memories[name] = cell.rollout(part, _times_per_cell(times, cell.count))
+            else:
+                stresses, failed = self.answers.rollout(cell, digests, part.flatten(0, dim - 1))
+                stresses, memories[name] = stresses.reshape(part.shape), State(failed.reshape(*batch, cell.count))
+            found.append(stresses)
+        stresses = torch.cat(found, dim).transpose(-3, -2)
+        return self._decode(stresses, self.encoder.matrices_at(strains)), _joined(memories)
+
+    def penalty(self, state: State) -> Tensor | None:
+        """Those of embedded cells, as a mean over the samples of each."""
+        parts = [(cell, getattr(state, name)) for name, cell in self.cells.items()]
+        found = [found for cell, memory in parts if (found := cell.penalty(memory)) is not None]
+        return torch.stack([penalties.mean(-1) for penalties in found]).sum(0) if found else None
 
     def stress_and_tangent(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, Tensor, State]:
-        """Stress, tangent and state from the cells' own tangents C_m, by C = sum of D_m C_m A_m."""
+        """Stress, tangent and state from the cells' own tangents C_m, by C = sum of D_m C_m A_m.
+
+        Where the encoder is not linear, A_m depends on the strain, and six backward passes are taken instead.
+        """
+        if not self.encoder.linear:
+            return super().stress_and_tangent(strain, dt, state)
 
         def respond(cell: Cell, local: Tensor, memory: State) -> tuple[Tensor, Tensor, State]:
             return cell.stress_and_tangent(local, _per_cell(dt, cell.count), memory)
@@ -102,10 +138,11 @@ class PRNN(Cell):
             matrices = self.encoder.matrices()
             operators = self.decoder.operators(matrices)
             tangent = torch.einsum("mij,...mjk,mkl->...il", operators, tangents, matrices)
-            return self._decode(stresses), tangent, new_state
+            return self._decode(stresses, matrices), tangent, new_state
 
     def set_scales(self, strain: Tensor, stress_scale: Tensor, times: Tensor | None = None) -> None:
-        """Hand the scales to embedded cells, whose strains are of the same size at the start."""
+        """Hand the scales to the encoder and to embedded cells, whose strains are of the same size at the start."""
+        self.encoder.set_scales(strain)
         for cell in self.cells.values():
             cell.set_scales(strain, stress_scale, times)
 
@@ -145,10 +182,10 @@ class PRNN(Cell):
             answers.append(tensors)
         return [torch.cat(parts, dim) for parts in zip(*answers, strict=True)], _joined(memories)
 
-    def _decode(self, stresses: Tensor) -> Tensor:
+    def _decode(self, stresses: Tensor, matrices: Tensor) -> Tensor:
         """Stress (*batch, 6) of the cells' (*batch, cells, 6); NaN without gradient if one is not finite."""
         lost = ~stresses.isfinite().all(-1)
-        stress = self.decoder(stresses.masked_fill(lost.unsqueeze(-1), 0.0), self.encoder.matrices())
+        stress = self.decoder(stresses.masked_fill(lost.unsqueeze(-1), 0.0), matrices)
         return torch.where(lost.any(-1).unsqueeze(-1), torch.nan, stress)
 
 
@@ -169,6 +206,10 @@ def _check(md: Mapping[str, Cell]) -> None:
         if any(value != values[next(iter(values))] for value in values.values()):
             listed = ", ".join(f"{name}: {value}" for name, value in values.items())
             raise ValueError(f"All embedded cells must share their {what}, got {listed}.")
+
+
+def _learns(module: nn.Module) -> bool:
+    return any(weights.requires_grad for weights in module.parameters())
 
 
 def _per_cell(dt: Number, count: int) -> Number:

@@ -80,23 +80,26 @@ class SurrogateModule(LightningModule):
         """Loss of the paths that did not fail; TrainingError if all did, or if it is not finite."""
         self._batch = batch_idx
         self.cell.reseed(self.current_epoch, batch_idx, self.global_rank)
-        squares, kept = self._square_errors(batch)
+        squares, penalties, kept = self._square_errors(batch)
         taken, paths = total(torch.tensor([int(kept.sum()), len(kept)], device=self.device)).tolist()
         if not taken:
             raise TrainingError(f"{self._place()}: all {paths} paths failed, nothing is left to learn from.")
-        loss = self._share_of_mean(squares, taken)
+        loss = self._share_of_mean(squares + penalties, taken)
         if not bool(loss.isfinite()):
             raise TrainingError(f"{self._place()}: the loss is {loss.item()}. A lower learning rate may help.")
         self._collect("train", squares, batch["standard_error"][kept], len(kept) - int(kept.sum()))
         return loss
 
-    def _square_errors(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Square errors of the paths that did not fail, and which of all (paths,) these are."""
+    def _square_errors(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Square errors and penalties of the paths that did not fail, and which of all (paths,) these are."""
+        nothing = self.stress_scale.new_zeros(0)
         if not len(batch["strain"]):  # other ranks have the last paths of the epoch
-            return self.stress_scale.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=self.device)
+            return nothing, nothing, nothing.bool()
         predicted, state = self._rollout(batch)
         kept = ~state.failed
-        return path_square_errors(predicted[kept], batch["stress"][kept], self.stress_scale), kept
+        squares = path_square_errors(predicted[kept], batch["stress"][kept], self.stress_scale)
+        penalties = self.cell.penalty(state)
+        return squares, torch.zeros_like(squares) if penalties is None else penalties[kept], kept
 
     def _share_of_mean(self, squares: Tensor, count: int) -> Tensor:
         """What, averaged over all ranks, is the mean over the `count` square errors of all ranks.
@@ -178,7 +181,7 @@ class SurrogateModule(LightningModule):
 
     def _rollout(self, batch: Batch) -> tuple[Tensor, State]:
         with failures_named(self.source, lambda path: int(batch["index"][path])):
-            return self.cell.rollout(batch["strain"], batch["times"])
+            return self.cell.follow(batch["strain"], batch["times"])
 
     def _dropped_gradients(self) -> int | None:
         """The count of all cells that have one since they were made, None where none has."""

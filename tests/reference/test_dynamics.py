@@ -18,7 +18,7 @@ from prnn_md.md.polymer import polymer_force_field
 from prnn_md.md.sample import Samples
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-STUDY = SimpleNamespace(**runpy.run_path(str(BENCHMARKS / "lammps_comparison.py")))
+STUDY = SimpleNamespace(**runpy.run_path(str(BENCHMARKS / "lammps_comparison"), run_name="study"))
 
 
 def polymer() -> tuple[Samples, ForceField]:
@@ -37,22 +37,22 @@ def test_sheared_samples_follow_lammps_until_the_first_plastic_event(
     system: Callable[[], tuple[Samples, ForceField]], shear: float, increments: int
 ) -> None:
     sample, force_field = system()
-    curve = STUDY.athermal_curve(sample, force_field, STUDY.shear_path("xy", shear, increments), 1e-6)
+    curve = STUDY.athermal.curve_of_both(sample, force_field, STUDY.athermal.shear_path("xy", shear, increments), 1e-6)
     same = slice(curve["first_event"])
     ours, peer = curve["ours"][same], curve["lammps"][same]
     assert 4 < len(ours) <= increments, "the event comes late enough, and does come"
-    assert (ours - peer).abs().max() < 1e-4 * STUDY.shear_stress(ours, "xy").std()
+    assert (ours - peer).abs().max() < 1e-4 * STUDY.athermal.shear_stress(ours, "xy").std()
 
 
 def test_cells_at_rest_have_the_temperature_of_their_bath_and_the_mean_stress_of_lammps() -> None:
     temperature, samples = 0.05, load_library("polymer_80_a")[0][:4]
-    settings = STUDY.Thermal(friction=5.0, equilibration=5.0, blocks=128)
+    settings = STUDY.thermal.Settings(friction=5.0, equilibration=5.0, blocks=128)
     (ours, stress), (peer, expected) = (
-        held(samples, temperature, settings) for held in (STUDY.held_by_us, STUDY.held_by_lammps)
+        held(samples, temperature, settings) for held in (STUDY.thermal.held_by_us, STUDY.thermal.held_by_lammps)
     )
     assert ours.mean() == pytest.approx(temperature, rel=0.01)
     assert peer.mean() == pytest.approx(temperature, rel=0.01)
-    errors = torch.stack([STUDY.block_error(series, 16) for series in (stress, expected)])
+    errors = torch.stack([STUDY.thermal.block_error(series, 16) for series in (stress, expected)])
     difference = (stress - expected).mean((0, 1))
     assert errors.max() < 0.03 * expected[..., :3].mean().abs(), "the error bars are short"
     assert (difference.abs() < 3.0 * errors.norm(dim=0)).all()
@@ -63,7 +63,7 @@ def test_the_study_bears_out_its_claims() -> None:
     parts = report["parts"]
     assert set(parts) == {"athermal", "thermal", "rates"}
     assert not any(part["quick"] for part in parts.values())
-    verdicts = STUDY.verdicts({name: part["results"] for name, part in parts.items()})
+    verdicts = STUDY.verdicts(report)
     assert verdicts == report["verdicts"]
     assert all(verdicts.values()), verdicts
     for found in parts["athermal"]["results"]["systems"].values():

@@ -1,16 +1,26 @@
 """Decoders against the mean of the stresses and against the equality of work."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from prnn_md.surrogates import FreeEncoder, HillMandelDecoder, SoftplusDecoder
+from prnn_md.surrogates import FreeEncoder, HillMandelDecoder, NormalisedDecoder, SoftplusDecoder
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize(("decoder", "tolerance"), [(SoftplusDecoder, 1e-3), (HillMandelDecoder, 1e-14)])
+@pytest.mark.parametrize(
+    ("decoder", "tolerance"),
+    [
+        (SoftplusDecoder, 1e-3),
+        (NormalisedDecoder, 1e-14),
+        (partial(NormalisedDecoder, shared=False), 1e-14),
+        (HillMandelDecoder, 1e-14),
+    ],
+)
 @pytest.mark.parametrize("cells", [1, 32])
 def test_start_is_the_mean(decoder, tolerance, cells):
     stresses = torch.randn(5, 3, cells, 6, generator=generator(), dtype=torch.float64)
@@ -20,7 +30,7 @@ def test_start_is_the_mean(decoder, tolerance, cells):
 
 
 def test_start_weighs_all_cells_alike():
-    for decoder in (SoftplusDecoder, HillMandelDecoder):
+    for decoder in (SoftplusDecoder, NormalisedDecoder, HillMandelDecoder):
         weights = decoder(cells=8, generator=generator()).weights()
         assert torch.allclose(weights, torch.full((8,), 1 / 8, dtype=torch.float64))
 
@@ -36,6 +46,17 @@ def test_work_of_hill_mandel_is_the_weighted_work_of_the_cells():
     assert torch.allclose(work, (decoder.weights() * (stresses * local).sum(-1)).sum(-1))
     assert torch.allclose(decoder.weights().sum(), torch.tensor(0.3, dtype=torch.float64).exp())
     assert (decoder.weights() > 0).all()
+
+
+@pytest.mark.parametrize(("shared", "numbers"), [(True, 4), (False, 24)])
+def test_normalised_weights_are_positive_and_sum_to_one(shared, numbers):
+    decoder = NormalisedDecoder(cells=4, generator=generator(), shared=shared, noise=2.0)
+    assert sum(p.numel() for p in decoder.parameters()) == numbers
+    operators = decoder.operators(torch.zeros(4, 6, 6))
+    assert torch.allclose(operators.sum(0), torch.eye(6, dtype=torch.float64), atol=1e-14)
+    assert (operators.diagonal(dim1=-2, dim2=-1) > 0).all()
+    same = operators.diagonal(dim1=-2, dim2=-1).std(-1) < 1e-14
+    assert same.all() if shared else not same.any()
 
 
 def test_dense_decoder_stays_positive_and_takes_noise():

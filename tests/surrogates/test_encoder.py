@@ -4,21 +4,29 @@ import pytest
 import torch
 
 from prnn_md.mechanics import from_mandel, rotation_from_vector, to_mandel, trace
-from prnn_md.surrogates import AmplifiedRotationEncoder, FreeEncoder, TaylorEncoder
+from prnn_md.surrogates import (
+    AmplifiedRotationEncoder,
+    FreeEncoder,
+    LowRankEncoder,
+    MultilayerEncoder,
+    TaylorEncoder,
+)
+
+ENCODERS = [TaylorEncoder, FreeEncoder, LowRankEncoder, MultilayerEncoder, AmplifiedRotationEncoder]
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("encoder", [TaylorEncoder, FreeEncoder, AmplifiedRotationEncoder])
+@pytest.mark.parametrize("encoder", ENCODERS)
 def test_start_hands_the_strain_to_every_cell(encoder):
     strain = torch.randn(3, 2, 6, generator=generator(), dtype=torch.float64)
     local = encoder(cells=4, generator=generator())(strain)
     assert torch.allclose(local, strain.unsqueeze(-2).expand(3, 2, 4, 6), atol=1e-15, rtol=1e-15)
 
 
-@pytest.mark.parametrize("encoder", [TaylorEncoder, FreeEncoder, AmplifiedRotationEncoder])
+@pytest.mark.parametrize("encoder", ENCODERS)
 def test_noise_is_drawn_from_the_seed(encoder):
     matrices = [encoder(cells=3, generator=generator(seed), noise=0.2).matrices() for seed in (1, 1, 2)]
     assert torch.equal(matrices[0], matrices[1])
@@ -56,3 +64,32 @@ def test_under_taylors_assumption_nothing_is_learnt_and_all_is_saved():
     encoder = TaylorEncoder(cells=5, generator=generator(), noise=0.1)
     assert not list(encoder.parameters())
     assert torch.equal(encoder.state_dict()["fixed"], encoder.matrices())
+
+
+def test_low_rank_adds_matrices_of_that_rank():
+    encoder = LowRankEncoder(cells=3, generator=generator(), rank=2, noise=0.5)
+    added = encoder.matrices() - torch.eye(6, dtype=torch.float64)
+    assert torch.linalg.matrix_rank(added).tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_matrices_of_a_multilayer_encoder_are_the_derivative_of_its_strains(layers):
+    encoder = MultilayerEncoder(cells=2, generator=generator(), layers=layers, width=5, noise=1.0)
+    strain = 0.1 * torch.randn(4, 3, 6, generator=generator(1), dtype=torch.float64)
+    encoder.set_scales(strain)
+    assert encoder.scale == strain.norm(dim=-1).max()
+    matrices = encoder.matrices_at(strain)
+    assert matrices.shape == (4, 3, 2, 6, 6)
+    jacobian = torch.autograd.functional.jacobian(encoder, strain[1, 2])
+    assert torch.allclose(matrices[1, 2], jacobian, rtol=1e-12, atol=1e-14)
+    assert not torch.allclose(matrices[1, 2], encoder.matrices(), atol=1e-2), "it is not linear"
+    assert not encoder(torch.zeros(6, dtype=torch.float64)).any()
+
+
+@pytest.mark.parametrize("encoder", [LowRankEncoder, MultilayerEncoder])
+def test_the_identity_is_left_in_the_first_step(encoder):
+    """At the start one factor is zero; the other must not be, or neither would ever learn."""
+    encoder = encoder(cells=2, generator=generator())
+    local = encoder(torch.full((6,), 0.1, dtype=torch.float64))
+    local.square().sum().backward()
+    assert any(p.grad is not None and p.grad.norm() > 1e-3 for p in encoder.parameters())

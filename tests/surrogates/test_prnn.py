@@ -14,13 +14,18 @@ from prnn_md.surrogates import (
     AmplifiedRotationEncoder,
     FreeEncoder,
     HillMandelDecoder,
+    LowRankEncoder,
+    MultilayerEncoder,
+    NormalisedDecoder,
     RecurrentBaseline,
     SoftplusDecoder,
 )
 
 FREE, ROTATION = partial(FreeEncoder, noise=0.4), partial(AmplifiedRotationEncoder, noise=0.4)
+LOW_RANK, MULTILAYER = partial(LowRankEncoder, noise=0.4), partial(MultilayerEncoder, noise=0.4)
 DENSE, TIED = partial(SoftplusDecoder, noise=1.0), partial(HillMandelDecoder, noise=0.5)
-PAIRS = [(encoder, decoder) for encoder in (FREE, ROTATION) for decoder in (DENSE, TIED)]
+PAIRS = [(encoder, decoder) for encoder in (FREE, ROTATION, MULTILAYER) for decoder in (DENSE, TIED)]
+PAIRS += [(LOW_RANK, partial(NormalisedDecoder, noise=0.5))]
 
 
 def paths(*shape: int, size: float = 0.04) -> Tensor:

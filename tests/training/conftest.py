@@ -9,7 +9,7 @@ import torch
 from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
-from prnn_md.cell import Cell
+from prnn_md.cell import Cell, State
 from prnn_md.data.datamodule import EpochShuffle
 from prnn_md.materials import J2
 from prnn_md.surrogates import PRNN, AmplifiedRotationEncoder, HillMandelDecoder, RecurrentBaseline
@@ -50,6 +50,24 @@ class PlasticPaths(LightningDataModule):
         return DataLoader(range(9, 12), batch_size=4, collate_fn=self.batch)
 
 
+class Fragile(J2):
+    """Plastic, but paths whose largest strain exceeds `limit` have failed and give NaN, in gradients too."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def rollout(self, strains, times, state=None):
+        stresses, _ = super().rollout(strains, times, state)
+        failed = strains.norm(dim=-1).amax(-1) > self.limit
+        return torch.where(failed, torch.nan, 1.0)[..., None, None] * stresses, State(failed)
+
+
+def make_fragile_prnn(limit: float) -> PRNN:
+    encoder = partial(AmplifiedRotationEncoder, noise=0.3)
+    return PRNN(encoder, HillMandelDecoder, {"metal": Fragile(limit)}, seed=0)
+
+
 def make_prnn() -> PRNN:
     encoder = partial(AmplifiedRotationEncoder, noise=0.3)
     return PRNN(encoder, HillMandelDecoder, {"metal": J2(count=2)}, seed=4)
@@ -78,6 +96,11 @@ def make_noisy() -> Noisy:
 @pytest.fixture
 def paths() -> PlasticPaths:
     return PlasticPaths()
+
+
+@pytest.fixture
+def fragile_prnn() -> Callable[[float], PRNN]:
+    return make_fragile_prnn
 
 
 @pytest.fixture

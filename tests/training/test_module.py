@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
-from prnn_md.cell import State
 from prnn_md.materials import J2, Elastic
 from prnn_md.md.polymer import polymer_cells
 from prnn_md.surrogates import PRNN, AmplifiedRotationEncoder, HillMandelDecoder
@@ -18,23 +17,6 @@ from prnn_md.training.module import (
     load_weights,
     read_checkpoint,
 )
-
-
-class Fragile(J2):
-    """Plastic, but paths whose largest strain exceeds `limit` have failed and give NaN, in gradients too."""
-
-    def __init__(self, limit: float) -> None:
-        super().__init__()
-        self.limit = limit
-
-    def rollout(self, strains, times, state=None):
-        stresses, _ = super().rollout(strains, times, state)
-        failed = strains.norm(dim=-1).amax(-1) > self.limit
-        return torch.where(failed, torch.nan, 1.0)[..., None, None] * stresses, State(failed)
-
-
-def fragile_prnn(limit: float) -> PRNN:
-    return PRNN(AmplifiedRotationEncoder, HillMandelDecoder, {"metal": Fragile(limit)}, seed=0)
 
 
 def sizes(batch) -> torch.Tensor:
@@ -80,7 +62,7 @@ def test_loss_is_the_square_of_the_logged_error(paths, make_cell, make_module, m
     assert set(trainer.callback_metrics) == names
 
 
-def test_failed_paths_are_left_out_and_counted(paths, make_module, make_trainer, tmp_path):
+def test_failed_paths_are_left_out_and_counted(paths, fragile_prnn, make_module, make_trainer, tmp_path):
     batch = paths.batch(list(range(6)))
     limit = sizes(batch).sort().values[3:5].mean().item()
     kept = [row for row in range(6) if sizes(batch)[row] <= limit]
@@ -95,13 +77,13 @@ def test_failed_paths_are_left_out_and_counted(paths, make_module, make_trainer,
     assert trainer.callback_metrics["train/error"].isfinite()
 
 
-def test_failing_counts_as_zero_stress_in_tests(paths, make_module, make_trainer, tmp_path):
+def test_failing_counts_as_zero_stress_in_tests(paths, fragile_prnn, make_module, make_trainer, tmp_path):
     logged = make_trainer(tmp_path, 1).test(make_module(fragile_prnn(0.0)), paths, verbose=False)[0]
     expected = (paths.stress[9:] / 0.8).square().mean().sqrt().item()
     assert logged["test/failed"] == 3 and logged["test/error"] == pytest.approx(expected)
 
 
-def test_failure_of_all_paths_is_an_error(paths, make_module, make_trainer, tmp_path):
+def test_failure_of_all_paths_is_an_error(paths, fragile_prnn, make_module, make_trainer, tmp_path):
     with pytest.raises(TrainingError, match="Epoch 0, batch 0: all 4 paths failed"):
         make_trainer(tmp_path, 1).fit(make_module(fragile_prnn(0.0)), paths)
 
