@@ -1,6 +1,10 @@
 """What tests of several rooms need: made-up data in the text format of published PRNN data, and a small disk."""
 
+import argparse
+import inspect
 import subprocess
+import time
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +35,24 @@ def write_prnn_text() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
         return strain, stress, times
 
     return write
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Answers of cells are those of these tests, in processes that they start as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRNN_MD_ANSWERS", str(tmp_path_factory.mktemp("answers") / "answers.sqlite"))
+        yield
+
+
+@pytest.fixture
+def pace() -> float:
+    """How many times as long this machine takes now as the one for which limits on seconds were set, at least 1."""
+    texts = [Path(str(module.__file__)).read_text() for module in (argparse, inspect, typing)]
+    start = time.process_time()
+    for text in texts:
+        compile(text, "pace", "exec")
+    return max(1.0, (time.process_time() - start) / 0.08)
 
 
 @pytest.fixture

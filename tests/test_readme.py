@@ -77,7 +77,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    outer = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "COVERAGE"))}
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     return outer | {
         "PATH": f"{folder / 'bin'}{os.pathsep}{outer['PATH']}",
         "PYTHONPATH": str(ROOT),

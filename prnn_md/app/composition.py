@@ -12,7 +12,7 @@ from typing import Any, cast
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from prnn_md.app.checking import ConfigError, check_fields
 from prnn_md.app.checkpoints import checkpoint_file
@@ -126,5 +126,7 @@ def _complete_paths(config: Config) -> None:
 def _plain(config: DictConfig) -> Config:
     try:
         return cast(Config, OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key} has no value by itself: add {error.full_key}=... .") from None
     except OmegaConfBaseException as error:
         raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from None

@@ -33,7 +33,7 @@ def predicted_stress(
     for start in range(0, len(data), chunk):
         part = slice(start, start + chunk)
         with failures_named(source or data.name, indices[part].__getitem__):
-            stress, state = cell.rollout(data.strain[part], data.times[part])
+            stress, state = cell.follow(data.strain[part], data.times[part])
         failures.append(state.failed)
         stresses.append(torch.where(state.failed[:, None, None], torch.nan, stress))
         progress.at(min(start + chunk, len(data)))
@@ -41,7 +41,7 @@ def predicted_stress(
     return torch.cat(stresses), torch.cat(failures)
 
 
-def remembered(file: Path, compute: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def kept_for_a_restart(file: Path, compute: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """What is computed, kept in a file for a restart."""
     if file.is_file():
         stress, failed = torch.load(file, weights_only=True)

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import yaml
 
+from prnn_md.app.processes import is_alive, start_of
 from prnn_md.files import write_text
 
 SCHEMA_VERSION = 1
@@ -34,11 +35,16 @@ class FolderInUse(ValueError):
     """A run folder that a run cannot continue in."""
 
 
+class FolderGone(OSError):
+    """A run folder that was deleted while its run was going on."""
+
+
 class Ledger:
     """The record of one run; a context manager that marks it finished, failed or interrupted at the end.
 
     Opening the folder of an unfinished run of the same configuration continues it: `resumed` is then true.
-    Raises FolderInUse where the folder holds another, a finished or a living run.
+    Raises FolderInUse where the folder holds another, a finished or a living run, and FolderGone as soon as it is
+    noticed that somebody has deleted it, rather than to go on in what is left.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any], overrides: Sequence[str] = ()) -> None:
@@ -62,6 +68,8 @@ class Ledger:
 
         Numbers that are not finite become None, in `result` as well, so that a restart reads what it left.
         """
+        if not (self.folder / "config.yaml").is_file():
+            raise FolderGone(f"{self.folder} was deleted while its run was going on: repeat the command to start anew.")
         for name, value in finite_or_none(entries).items():
             if isinstance(value, dict) and isinstance(self.result.get(name), dict):
                 value = {**self.result[name], **value}
@@ -75,6 +83,8 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, FolderGone):
+            return
         if error is None:
             self.record(status="finished", finished=_now())
             return
@@ -177,22 +187,12 @@ def _check_continues(folder: Path, before: dict[str, Any], config: dict[str, Any
 
 def is_going_on_here(result: Mapping[str, Any]) -> bool:
     """Whether a run says that it is running, and its process lives on this machine."""
-    return result.get("status") == "running" and result["host"] == socket.gethostname() and _alive(result["process"])
+    return result.get("status") == "running" and result["host"] == socket.gethostname() and is_alive(result)
 
 
 def is_going_on(result: Mapping[str, Any]) -> bool:
     """Whether a run that says it is running has a living process, which is believed of one on another machine."""
-    return result["host"] != socket.gethostname() or _alive(result["process"])
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # it is another user's
-    return True
+    return result["host"] != socket.gethostname() or is_alive(result)
 
 
 def first_difference(there: Any, here: Any, path: str = "") -> str:
@@ -217,6 +217,7 @@ def _surroundings() -> dict[str, Any]:
         "platform": platform.platform(),
         "host": socket.gethostname(),
         "process": os.getpid(),
+        "process_start": start_of(os.getpid()),
         "command": sys.argv,
     }
 

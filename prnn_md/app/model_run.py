@@ -13,7 +13,7 @@ from torch import Tensor
 from prnn_md.app.building import build_module, input_files
 from prnn_md.app.comparison import Row, row
 from prnn_md.app.composition import Config
-from prnn_md.app.evaluation import errors, predicted_stress, remembered
+from prnn_md.app.evaluation import errors, kept_for_a_restart, predicted_stress
 from prnn_md.app.figures import draw_all
 from prnn_md.app.fitting import fit
 from prnn_md.app.instantiation import build
@@ -75,7 +75,7 @@ def _judge(config: Config, data: PathDataModule, ledger: Ledger, loggers: list[R
     ledger.record(trainable_parameters=trainable, files=input_files(config, data))
     with _timed(ledger, "untrained"):
         file = ledger.folder / "checkpoints" / "untrained_test.pt"
-        untrained = remembered(file, lambda: _on_test(config, module, data, "untrained"))
+        untrained = kept_for_a_restart(file, lambda: _on_test(config, module, data, "untrained"))
     with _timed(ledger, "training"):
         _fit(config, data, ledger, module, loggers, ranks)
     with _timed(ledger, "test"):
@@ -83,7 +83,8 @@ def _judge(config: Config, data: PathDataModule, ledger: Ledger, loggers: list[R
         if ledger.result["best_epoch"] != UNTRAINED:
             trained = _on_test(config, module, data, "trained")
     rows = _record_errors(config, data, ledger, untrained, trained)
-    _save_and_draw(config, data, ledger, module, loggers, (untrained, trained))
+    with _timed(ledger, "drawing"):
+        _save_and_draw(config, data, ledger, module, loggers, (untrained, trained))
     ledger.record(rows=rows)
 
 

@@ -96,7 +96,7 @@ def predict(run: Path, strain: Path, out: Path, changes: Sequence[str] = ()) -> 
     with torch.no_grad():
         for path in paths:
             try:
-                stress, state = module.cell.rollout(path.strain[None], path.times)
+                stress, state = module.cell.follow(path.strain[None], path.times)
             except CellFailure as error:
                 place = f"{strain}, path '{path.name}', increment {error.increment}"
                 raise ValueError(f"{place}: MD cell {error.cell}: {error.reason}.") from error

@@ -15,6 +15,8 @@ from prnn_md.app.ledger import SCHEMA_VERSION, is_going_on
 SWEEP_FILE = "sweep.json"
 """In the folder of a sweep: what was asked for, and every job with its number and its values."""
 
+SWEEP_VERSION = 1
+"""Schema version of that file."""
 
 DELETED = ".deleted"
 """Ends the name of a folder that is being deleted; what is in one is no run any more."""
@@ -89,13 +91,7 @@ def find_records(places: Sequence[Path], compared: bool = False) -> tuple[list[R
 
 def read_record(folder: Path) -> Record:
     """The run in a folder. Raises RecordError if there is none, or none that can be read."""
-    result = _read(folder / "result.json", json.loads)
-    version = result.get("schema_version") if isinstance(result, dict) else None
-    if version != SCHEMA_VERSION:
-        raise RecordError(
-            f"{folder / 'result.json'} has the schema version {version}, and this version of prnn_md reads "
-            f"{SCHEMA_VERSION}: use the version that wrote it."
-        )
+    result = _versioned(folder / "result.json", SCHEMA_VERSION)
     missing = [name for name, kind in _REQUIRED.items() if not isinstance(result.get(name), kind)]
     if missing:
         raise RecordError(f"{folder / 'result.json'} does not tell {', '.join(missing)}.")
@@ -104,8 +100,7 @@ def read_record(folder: Path) -> Record:
 
 def read_sweep(folder: Path) -> dict[str, Any]:
     """The content of sweep.json in the folder of a sweep."""
-    sweep: dict[str, Any] = _read(folder / SWEEP_FILE, json.loads)
-    return sweep
+    return _versioned(folder / SWEEP_FILE, SWEEP_VERSION)
 
 
 def sweep_folder(folder: Path) -> Path | None:
@@ -131,6 +126,18 @@ def run_folders(place: Path, compared: bool = False) -> Iterator[Path]:
 def _yaml(text: str) -> Any:
     """The content of a YAML text, by the parser in C where there is one, which is ten times as fast."""
     return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _versioned(file: Path, reads: int) -> dict[str, Any]:
+    """The content of a JSON file with a schema version."""
+    content = _read(file, json.loads)
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != reads:
+        raise RecordError(
+            f"{file} has the schema version {version}, and this version of prnn_md reads {reads}: use the version that "
+            "wrote it."
+        )
+    return dict(content)
 
 
 def _read(file: Path, parse: Any) -> Any:

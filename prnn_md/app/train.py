@@ -151,7 +151,8 @@ def _run_job(config: "DictConfig", folder: Path, overrides: list[str], words: Se
         print(f"interrupted by {error}; the same command goes on in {folder}.", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:
-        report(error, f"The run folder {folder} has the details in result.json.")
+        known = (folder / "result.json").is_file()
+        report(error, f"The run folder {folder} has the details in result.json." if known else "")
         return EXIT_FAILED
 
 

@@ -29,9 +29,13 @@ SMALL = {
     "j2": [],
     "elastic": [],
     "viscoelastic": [],
+    "glassy_polymer": [],
+    "fibre": [],
     "files": ["md.files.data={folder}/atoms.data", "md.files.force_field={folder}/pair.yaml", "md.files.types=[Ar]"],
 }
 IN_MPA = ("polyethylene", "argon", "silicon")
+COMPOSITE = ("composite", "glassy_polymer", "fibre")
+BASELINES = ("gru", "lstm", "tann", "feed_forward")
 ATOMS = """two atoms
 
 2 atoms
@@ -70,12 +74,12 @@ def test_every_option_builds(
     (tmp_path / "atoms.data").write_text(ATOMS)
     (tmp_path / "pair.yaml").write_text(PAIR)
     small = [word.format(folder=tmp_path) for word in SMALL.get(option, [])]
-    beside = small if group == "md" else BESIDE.get(group, [] if option in ("gru", "lstm") else ["md=j2"])
+    beside = small if group == "md" else BESIDE.get(group, [] if option in BASELINES else ["md=j2"])
     data = tiny_dataset_in_mpa if option in IN_MPA else tiny_dataset
     data_words = [] if group == "dataset" else [f"dataset.path={data}", "dataset.n_valid=null"]
-    if option == "composite":
+    if option in COMPOSITE:
         write_prnn_text(tmp_path / "made.data")
-        data_words = [f"dataset.path={tmp_path / 'made.data'}", "md.j2.units=MPa"]
+        data_words = [f"dataset.path={tmp_path / 'made.data'}", *["md.j2.units=MPa"] * (group == "dataset")]
     words = [f"{group}={option}", *beside, *data_words]
     config = checked_config(words)
     module = build_module(config, build(config["dataset"]))

@@ -47,7 +47,7 @@ def test_a_single_run_does_not_take_over_a_job_of_a_sweep(tmp_path: Path) -> Non
 def write_sweep(folder: Path, words: list[list[str]], states: list[str], **about: object) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [{"number": n, "words": w, "state": state} for n, (w, state) in enumerate(zip(words, states, strict=True))]
-    (folder / "sweep.json").write_text(json.dumps({"sweeper": "grid", "jobs": jobs, **about}))
+    (folder / "sweep.json").write_text(json.dumps({"schema_version": 1, "sweeper": "grid", "jobs": jobs, **about}))
     return folder
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prnn_md.app.evaluation import errors, predicted_stress, remembered
+from prnn_md.app.evaluation import errors, kept_for_a_restart, predicted_stress
 from prnn_md.cell import Cell, State
 from prnn_md.data.dataset import read_dataset
 from prnn_md.materials.j2 import J2
@@ -64,6 +64,6 @@ def _each_path_in_every_cell(rollout, strains, times):
 def test_what_is_remembered_is_not_computed_again(tmp_path: Path) -> None:
     value = torch.ones(2), torch.zeros(2, dtype=torch.bool)
     file = tmp_path / "deep" / "value.pt"
-    remembered(file, lambda: value)
-    again = remembered(file, lambda: pytest.fail("computed again"))
+    kept_for_a_restart(file, lambda: value)
+    again = kept_for_a_restart(file, lambda: pytest.fail("computed again"))
     assert all(torch.equal(old, new) for old, new in zip(value, again, strict=True))

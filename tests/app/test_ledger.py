@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from prnn_md.app.ledger import FolderInUse, Interrupted, Ledger, interruptible, read_result
+from prnn_md.app.ledger import FolderGone, FolderInUse, Interrupted, Ledger, interruptible, read_result
+from prnn_md.app.processes import is_alive, start_of
 
 CONFIG = {"seed": 3, "seeds": {"data": 1}, "label": "PRNN", "optimizer": {"lr": 0.1}}
 
@@ -94,9 +96,18 @@ def test_another_configuration_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_living_run_is_not_disturbed(tmp_path: Path) -> None:
     with Ledger(tmp_path, CONFIG) as ledger:
-        ledger.record(process=os.getppid())
+        ledger.record(process=os.getppid(), process_start=start_of(os.getppid()))
         with pytest.raises(FolderInUse, match=f"process {os.getppid()}"):
             Ledger(tmp_path, CONFIG)
+
+
+def test_a_later_process_of_the_same_number_does_not_keep_a_run_alive(tmp_path: Path) -> None:
+    """As in containers, where every command may be process 1 of a machine of the same name."""
+    with Ledger(tmp_path, CONFIG) as ledger:
+        assert is_alive(ledger.result)
+        ledger.record(process=os.getppid())
+        assert not is_alive(ledger.result)
+        assert Ledger(tmp_path, CONFIG).resumed
 
 
 def test_a_process_of_another_user_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,10 +115,20 @@ def test_a_process_of_another_user_is_alive(tmp_path: Path, monkeypatch: pytest.
         raise PermissionError
 
     with Ledger(tmp_path, CONFIG) as ledger:
-        ledger.record(process=os.getppid())
+        ledger.record(process=os.getppid(), process_start=start_of(os.getppid()))
         monkeypatch.setattr(os, "kill", forbidden)
         with pytest.raises(FolderInUse, match="still going on"):
             Ledger(tmp_path, CONFIG)
+
+
+def test_a_deleted_folder_is_noticed_and_not_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    ledger = Ledger(folder, CONFIG)
+    shutil.rmtree(folder)
+    (folder / "checkpoints").mkdir(parents=True)  # as Lightning would make it again
+    with pytest.raises(FolderGone, match=f"{folder} was deleted while its run was going on"):
+        ledger.record(trained=True)
+    assert not (folder / "result.json").exists()
 
 
 def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from prnn_md.app.overrides import checked_config, comparisons, sweep_runs, with_
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        ("md=polymr", ["md=polymr", "no such option", "Did you mean polymer?", "argon, elastic"]),
+        ("md=polymr", ["md=polymr", "no such option", "Did you mean polymer", "argon, elastic"]),
         ("dataset.n_trian=4", ["dataset.n_trian=4", "Did you mean dataset.n_train?", "Allowed in dataset"]),
         ("modle=gru", ["modle=gru", "no such key", "Did you mean model?"]),
         ("model=gru md=polymer", ["md=polymer", "does not exist with model=gru", "belongs to model=prnn"]),

@@ -51,11 +51,12 @@ def test_a_run_whose_process_is_gone_is_lost(tmp_path: Path) -> None:
 
 def test_a_job_of_a_sweep_knows_its_sweep(tmp_path: Path) -> None:
     alone, job = finished(tmp_path / "alone"), finished(tmp_path / "sweep" / "0")
-    (tmp_path / "sweep" / "sweep.json").write_text('{"words": ["seed=1,2"]}')
+    content = {"schema_version": 1, "words": ["seed=1,2"]}
+    (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(content))
     assert read_record(alone).sweep is None
     assert read_record(job).sweep == tmp_path / "sweep"
     assert read_record(finished(job / "compare" / "gru")).sweep == tmp_path / "sweep"
-    assert read_sweep(tmp_path / "sweep") == {"words": ["seed=1,2"]}
+    assert read_sweep(tmp_path / "sweep") == content
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -69,6 +70,12 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text("{")
     (error,) = find_records([tmp_path])[1]
     assert "result.json cannot be read" in str(error)
+
+
+def test_a_sweep_of_another_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text('{"schema_version": 99, "jobs": []}')
+    with pytest.raises(RecordError, match=r"sweep\.json has the schema version 99"):
+        read_sweep(tmp_path)
 
 
 @pytest.mark.parametrize("entries", [{"host": None}, {"process": "many"}, {"metrics": []}, {"started": 3}])

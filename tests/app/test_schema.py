@@ -52,6 +52,8 @@ def test_schema_equals_constructor(target: str) -> None:
 
 
 NEEDED = {
+    "fibre": ["dataset.path=a.data"],
+    "glassy_polymer": ["dataset.path=a.data"],
     "files": ["md.files.data=a.data", "md.files.force_field=b.yaml", "md.files.types=[A]"],
     "composite": ["dataset.path=a.data"],
 }

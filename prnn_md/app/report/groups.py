@@ -8,7 +8,7 @@ from prnn_md.app.report.flat_config import FlatConfig, is_seed, short_text, vari
 from prnn_md.app.report.runs import MEASURES, Run
 from prnn_md.app.report.samples import samples
 
-_BESIDE_THE_POINT = ("compare", "callbacks", "hardware", "logger")
+_BESIDE_THE_POINT = ("compare", "callbacks", "hardware", "logger", "model.remember")
 _N_TRAIN = "dataset.n_train"
 
 
@@ -40,7 +40,7 @@ def setting(run: Run) -> FlatConfig:
     return {
         key: value
         for key, value in run.config.items()
-        if not is_seed(key) and key.split(".")[0] not in _BESIDE_THE_POINT
+        if not is_seed(key) and key not in _BESIDE_THE_POINT and key.split(".")[0] not in _BESIDE_THE_POINT
     }
 
 

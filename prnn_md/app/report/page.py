@@ -22,6 +22,7 @@ SCRIPTS = (
     "curves.js",
     "samples.js",
     "overlay.js",
+    "calibration.js",
     "searches.js",
     "origins.js",
     "main.js",

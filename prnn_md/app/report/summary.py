@@ -7,6 +7,7 @@ from typing import Any
 
 from prnn_md.app import colours
 from prnn_md.app.ledger import finite_or_none
+from prnn_md.app.report.calibration import calibrations
 from prnn_md.app.report.curves import learning_curves, points_of_a_curve
 from prnn_md.app.report.flat_config import FlatConfig, differences, short_text, varied_values, without_derived_seeds
 from prnn_md.app.report.groups import data_efficiency, distinct, seed_groups, seed_table
@@ -36,6 +37,7 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         "seeds": seed_table(groups),
         "efficiency": data_efficiency(judged),
         "pairs": paired_differences(groups),
+        "calibration": calibrations(groups),
         "overlays": overlays(runs),
         "searches": searches(runs),
         "configurations": configurations(runs),

@@ -47,5 +47,5 @@ class Job:
     def last_words(self, lines: int = 5) -> str:
         """The end of what it has printed."""
         if not self.log.is_file():
-            return "it left no log"
+            return "nothing: it is gone; repeat the command to run the job anew"
         return "\n".join(self.log.read_text(errors="replace").rstrip().splitlines()[-lines:])

@@ -50,9 +50,8 @@ def by_group(sweep: Sweep) -> dict[Group, dict[Group, float]]:
     for job in sweep.source.jobs:
         value = sweep.values.get(job.number)
         if sweep.states.get(job.number, "waiting") == "finished" and value is not None:
-            group, seeds = (
-                tuple((k, v) for k, v in job.values.items() if (k in SEEDS) is own) for own in (False, True)
-            )
+            group = tuple((key, chosen) for key, chosen in job.values.items() if key not in SEEDS)
+            seeds = tuple((key, chosen) for key, chosen in job.values.items() if key in SEEDS)
             found.setdefault(group, {})[seeds] = value
     return found
 

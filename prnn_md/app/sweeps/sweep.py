@@ -10,13 +10,12 @@ from typing import Any
 
 from prnn_md.app.checking import ConfigError
 from prnn_md.app.ledger import Interrupted, interruptible, note_lost, write_json
-from prnn_md.app.records import SWEEP_FILE, read_sweep
+from prnn_md.app.records import SWEEP_FILE, SWEEP_VERSION, read_sweep
 from prnn_md.app.sweeps.job import Job
 from prnn_md.app.sweeps.source import Source
 from prnn_md.app.sweeps.workers import Workers
 from prnn_md.progress import CountProgress
 
-SCHEMA_VERSION = 1
 LOOK = 0.2  # s between two looks at the jobs
 LOCK = ".lock"
 JOURNAL = "search.journal"
@@ -53,6 +52,7 @@ class Sweep:
                 finally:
                     self.workers.close()
                     for job in self._running:
+                        note_lost(job.folder, Interrupted("the end of the sweep"))
                         self._end(job, killed=True)
 
     def _run_jobs(self, progress: CountProgress) -> None:
@@ -99,11 +99,15 @@ class Sweep:
     def _watch(self, job: Job) -> None:
         """Tell the source of every new epoch, and stop a job that it gives up."""
         file = job.folder / "metrics.csv"
-        changed = file.stat().st_mtime if file.exists() else 0.0
-        if self.states[job.number] == "pruned" or changed == self._looked.get(job.number, 0.0):
+        try:
+            changed = file.stat().st_mtime
+            if self.states[job.number] == "pruned" or changed == self._looked.get(job.number):
+                return
+            curve = _curve(file, self.objective)
+        except FileNotFoundError:  # not yet there, or deleted with its folder
             return
         self._looked[job.number] = changed
-        for epoch, value in _curve(file, self.objective):
+        for epoch, value in curve:
             if epoch > self._epochs.get(job.number, -2):
                 self._epochs[job.number] = epoch
                 if self.source.report(job, epoch, value):
@@ -128,7 +132,7 @@ class Sweep:
             for job in self.source.jobs
         ]
         numbers = {"total": self.source.total, "objective": self.objective}
-        content = {"schema_version": SCHEMA_VERSION, **self.about, **numbers, "jobs": jobs}
+        content = {"schema_version": SWEEP_VERSION, **self.about, **numbers, "jobs": jobs}
         write_json(self.folder / SWEEP_FILE, content)
 
 

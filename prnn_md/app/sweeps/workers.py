@@ -13,7 +13,7 @@ from prnn_md.app.lifeline import tied_to_this_process
 from prnn_md.app.sweeps.job import Job
 
 LOOK = 0.2  # s between two looks at a job
-PATIENCE = 60.0  # s that a job has to close its files after it was asked to end
+PATIENCE = 60.0  # s that jobs have to close their files after they were asked to end
 
 
 class Workers(Protocol):
@@ -75,9 +75,10 @@ class LocalWorkers:
     def close(self) -> None:
         for _, process in self._running.values():
             process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + PATIENCE
         for _, process in self._running.values():
             try:
-                process.wait(PATIENCE)
+                process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

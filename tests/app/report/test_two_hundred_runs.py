@@ -77,9 +77,9 @@ def browser(chromium: Chrome, address: str) -> Iterator[Chrome]:
     assert chromium.get_log("browser") == []
 
 
-def test_it_is_small_and_quickly_built(built: tuple[Path, float]) -> None:
+def test_it_is_small_and_quickly_built(built: tuple[Path, float], pace: float) -> None:
     file, seconds = built
-    assert seconds < 10
+    assert seconds < 10 * pace
     assert file.stat().st_size < 15e6
     found = content(file)
     assert len(found["runs"]) == len(found["curves"]) == 200
@@ -88,14 +88,14 @@ def test_it_is_small_and_quickly_built(built: tuple[Path, float]) -> None:
     assert len(found["overlays"]["runs"]) == 195, "all but a failed run and four that were pruned"
 
 
-def test_it_opens_from_a_file_within_three_seconds(browser: Chrome, address: str) -> None:
+def test_it_opens_from_a_file_within_three_seconds(browser: Chrome, address: str, pace: float) -> None:
     load = "return performance.getEntriesByType('navigation')[0].loadEventEnd / 1000"
     seconds = []
     for _ in range(3):  # the fastest counts: other work on the machine only adds
         browser.get(address)
         seconds.append(until(browser, lambda driver: driver.execute_script(load)))
         assert len(column(browser, "name")) == 200
-    assert min(seconds) < 3
+    assert min(seconds) < 3 * pace
     show(browser, "curves-plot")
 
 
@@ -105,7 +105,7 @@ def test_it_asks_nothing_of_the_network_and_draws_what_is_seen(browser: Chrome, 
     figures = [
         node.get_attribute("id") for node in browser.find_elements(By.CSS_SELECTOR, "section:not([hidden]) .plot")
     ]
-    assert len(figures) == 5 + 2 * 3, "two for each sweep"
+    assert len(figures) == 6 + 2 * 3, "two for each sweep"
     assert not browser.find_elements(By.CSS_SELECTOR, "#environments ~ * svg, #importance-2 svg"), "out of sight"
     for figure in figures:
         show(browser, str(figure))
@@ -214,7 +214,7 @@ def test_dark_as_the_system_prefers_and_as_the_reader_wants(browser: Chrome) -> 
 def test_a_phone_scrolls_only_downwards(browser: Chrome, address: str) -> None:
     on_screen(browser, PHONE, "light")
     browser.get(address)
-    for figure in ("curves-plot", "overlay-plot", "seeds-plot", "pairs-plot"):
+    for figure in ("curves-plot", "overlay-plot", "seeds-plot", "pairs-plot", "calibration-plot"):
         show(browser, figure)
     assert browser.execute_script("return document.documentElement.scrollWidth") == PHONE
 
@@ -223,7 +223,7 @@ def test_paper_gets_every_figure_and_no_controls(browser: Chrome) -> None:
     pdf = browser.execute_cdp_cmd("Page.printToPDF", {})
     assert base64.b64decode(pdf["data"]).startswith(b"%PDF")
     drawn = "return document.querySelectorAll('section:not([hidden]) .plot svg.main-svg:first-of-type').length"
-    until(browser, lambda driver: driver.execute_script(drawn) >= 11)
+    until(browser, lambda driver: driver.execute_script(drawn) >= 12)
     on_screen(browser, 720, "dark", "print")
     assert not by_id(browser, "search").is_displayed()
     assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

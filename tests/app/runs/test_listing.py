@@ -174,7 +174,9 @@ def test_signs_are_told_apart() -> None:
     ]
 
 
-def test_a_thousand_runs_are_listed_soon_and_nothing_heavy_is_imported(place: Path, tmp_path: Path) -> None:
+def test_a_thousand_runs_are_listed_soon_and_nothing_heavy_is_imported(
+    place: Path, pace: float, tmp_path: Path
+) -> None:
     for number in range(1000):
         folder = tmp_path / "many" / str(number)
         folder.mkdir(parents=True)
@@ -189,7 +191,7 @@ def test_a_thousand_runs_are_listed_soon_and_nothing_heavy_is_imported(place: Pa
     seconds, heavy = shown.splitlines()[-1].split(" ", 1)
     assert shown.startswith("1000 runs in")
     assert heavy == "set()"
-    assert float(seconds) < 6.0
+    assert float(seconds) < 6.0 * pace
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(place: Path) -> None:

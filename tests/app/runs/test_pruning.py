@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from prnn_md.app.main import main
+from prnn_md.app.processes import start_of
 from prnn_md.app.records import find_records, read_record
 from prnn_md.app.runs.prune_dialogue import carry_out, size
 from prnn_md.app.runs.pruning import StillGoingOn, delete, doomed
@@ -114,7 +115,9 @@ def test_on_a_terminal_the_answer_decides(answer: str, deleted: set[str], place:
 def test_a_run_that_was_taken_up_again_stays(place: Path, capsys: pytest.CaptureFixture) -> None:
     (one,) = doomed([read_record(place / "failed")], checkpoints_only=False)
     file = place / "failed" / "result.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"status": "running", "process": os.getpid()}))
+    file.write_text(
+        json.dumps(json.loads(file.read_text()) | {"status": "running", "process_start": start_of(os.getpid())})
+    )
     with pytest.raises(StillGoingOn, match="has been taken up again"):
         delete(one)
     assert (place / "failed" / "predictions.h5").is_file()

@@ -81,6 +81,22 @@ def test_a_deleted_run_is_made_again(tmp_path: Path) -> None:
     assert finished(tmp_path) == [0, 1, 1]
 
 
+def test_a_run_that_is_deleted_while_it_goes_on_has_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def delete() -> None:
+        wait_for(tmp_path / "0" / "metrics.csv")
+        shutil.rmtree(tmp_path / "0")
+
+    deleter = threading.Thread(target=delete)
+    deleter.start()
+    planned = [["seed=1"], ["seed=2"]]
+    assert not run_sweep(tmp_path, [], planned, QuickWorkers(2, seconds=4.0))
+    deleter.join()
+    assert states(tmp_path) == ["failed", "finished"]
+    assert "Job 0 failed" in capsys.readouterr().out
+    assert run_sweep(tmp_path, [], planned, QuickWorkers(2))
+    assert finished(tmp_path) == [0, 1]
+
+
 def test_a_search_asks_for_so_many_jobs_and_more_later(tmp_path: Path) -> None:
     assert search(tmp_path, 3, QuickWorkers(2))
     before = read_sweep(tmp_path)["jobs"]

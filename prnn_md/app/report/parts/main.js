@@ -20,6 +20,7 @@ setUpFilters();
 setUpCurves();
 setUpOverlay();
 setUpSamples();
+setUpCalibration();
 setUpSearches();
 setUpOrigins();
 setUpTheme();
