@@ -7,7 +7,7 @@ the squared error above the squared floor is the net error, with a bootstrap int
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, copysign, isfinite, sqrt
+from math import ceil, copysign, isfinite, nan, sqrt
 
 import torch
 from scipy.special import stdtrit
@@ -95,13 +95,15 @@ def net_error(
     """Error, floor and net error of predictions, with the percentile interval of the net error over paths.
 
     `predicted`, `stress` and `standard_error` are (paths, T+1, 6), `scale` is (6,). The interval covers the
-    choice of test paths, not the noise that the labels' replicas share. NaN in a prediction makes all but
-    the floor NaN.
+    choice of test paths, not the noise that the labels' replicas share; it is NaN for a single path. NaN in a
+    prediction makes all but the floor NaN.
     """
     errors = path_square_errors(predicted, stress, scale).detach().double().cpu()
     floors = path_square_floors(standard_error, scale).detach().double().cpu()
     net = errors - floors
-    low, high = bootstrap_interval(net, torch.Generator().manual_seed(seed), resamples, level)
+    low = high = nan
+    if len(net) > 1:
+        low, high = bootstrap_interval(net, torch.Generator().manual_seed(seed), resamples, level)
     return NetError(
         error=sqrt(errors.mean().item()),
         floor=sqrt(floors.mean().item()),

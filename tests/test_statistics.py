@@ -72,6 +72,14 @@ def test_net_error_takes_the_labels_noise_off() -> None:
     assert result.net_low < result.net_error < result.net_high
 
 
+def test_a_single_path_has_errors_without_an_interval() -> None:
+    stress = torch.zeros(1, 5, 6, dtype=torch.float64)
+    result = statistics.net_error(stress + 0.5 * SCALE, stress, 0.3 * SCALE.expand(1, 5, 6), SCALE)
+    assert (result.error, result.floor, result.net_error) == pytest.approx((0.5, 0.3, 0.4))
+    assert math.isnan(result.net_low)
+    assert math.isnan(result.net_high)
+
+
 def test_better_than_the_floor_is_a_negative_net_error() -> None:
     stress = noise(3, 5, 6)
     result = statistics.net_error(stress, stress, 0.2 * SCALE.expand(3, 5, 6), SCALE)

@@ -1,4 +1,4 @@
-"""Hydra sweepers that go on where they were: every combination of values, or a search by Optuna."""
+"""Hydra sweepers that go on where they were: every combination of values, a search by Optuna, a named experiment."""
 
 import sys
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from typing import Any
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from hydra_plugins.prnn_md_sweeps.launchers import LocalLauncher, SlurmLauncher
-from prnn_md.app.sweeps.plan import plan
+from prnn_md.app.sweeps.plan import extremes, plan
 from prnn_md.app.sweeps.running import exit_code, run_sweep
 from prnn_md.app.sweeps.source import Grid
 
@@ -44,8 +44,7 @@ class GridSweeper(Sweeper):
         settings = [word for word in self.config.hydra.overrides.hydra if not word.startswith("hydra.mode=")]
         planned = plan([*settings, *arguments])
         if isinstance(self.launcher, SlurmLauncher) and self.launcher.dry_run:
-            jobs = planned if isinstance(planned, list) else planned.extremes()
-            print("\n".join(map(str, self.launcher.scripts(Grid(jobs, folder).jobs, folder))))
+            print("\n".join(map(str, self.launcher.scripts(Grid(extremes(planned), folder).jobs, folder))))
             return True
         return run_sweep(folder, arguments, planned, self.launcher.workers(folder), **self.search_options)
 
@@ -59,3 +58,10 @@ class OptunaSweeper(GridSweeper):
     @property
     def search_options(self) -> Mapping[str, Any]:
         return self.options
+
+
+class ExperimentSweeper(GridSweeper):
+    """The jobs of several grids, each of which leaves a line in the committed results of the experiment."""
+
+    def __init__(self, name: str, results: str, common: ListConfig, grids: DictConfig) -> None:
+        """`plan` reads them."""

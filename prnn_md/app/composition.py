@@ -34,8 +34,11 @@ PARTS = ("md", "encoder", "decoder")
 REFERENCES = ("dynamics",)
 """Keys that only stand in for a part of others, into which they are copied."""
 
-SEARCHES = "hparams_search"
-"""The group of searches, which are for sweeps and leave no key of their own."""
+SEARCHES, EXPERIMENTS = "hparams_search", "experiment"
+"""The groups of searches and of named studies, which are for sweeps and leave no key of their own."""
+
+METRICS = ("train", "valid", "test", "untrained", "label")
+"""How the names of metrics begin that every run has."""
 
 MD_REFERENCES = ("backend", "trainable")
 """The same, below md: what all cells have in common."""
@@ -56,12 +59,13 @@ def config_dir() -> Path:
 @cache
 def groups() -> dict[str, tuple[str, ...]]:
     """The options of every group of the main job, such as {"model": ("gru", "lstm", "prnn"), ...}."""
+    first = (*KEYS, SEARCHES, EXPERIMENTS)
     found: dict[str, list[str]] = {}
     for file in sorted(config_dir().rglob("*.yaml")):
         name = file.parent.relative_to(config_dir()).as_posix()
-        if name.split("/")[0] in (*KEYS, SEARCHES):
+        if name.split("/")[0] in first:
             found.setdefault(name, []).append(file.stem)
-    ordered = sorted(found, key=lambda name: ((*KEYS, SEARCHES).index(name.split("/")[0]), name))
+    ordered = sorted(found, key=lambda name: (first.index(name.split("/")[0]), name))
     return {name: tuple(found[name]) for name in ordered}
 
 
@@ -98,6 +102,7 @@ def resolve(config: DictConfig) -> Config:
         (plain.get("md") or {}).pop(name, None)
     check_fields(TrainConfig, plain)
     _check_parts(plain)
+    _check_tests(plain)
     check_hardware(plain["hardware"])
     _complete_paths(plain)
     return {name: plain[name] for name in KEYS if name in plain and name not in REFERENCES}
@@ -112,11 +117,19 @@ def _check_parts(config: Config) -> None:
             raise ConfigError(f"model._target_={schema.target}: this model {verb} '{name}'.")
 
 
+def _check_tests(config: Config) -> None:
+    """The names of further tests must not be those of metrics that there are already."""
+    for name in config["tests"]:
+        if name in METRICS:
+            raise ConfigError(f"tests.{name}: choose a name other than {', '.join(METRICS)}.")
+
+
 def _complete_paths(config: Config) -> None:
     """Give files of the user their full path, so that they are found from any folder; names of shipped ones stay."""
     md = (config.get("md") or {}).values()
     files = [(cells, key) for cells in md for key in ("library", "data", "force_field") if key in cells]
-    for node, key in [(config["dataset"], "path"), *files]:
+    tests = [(test, "path") for test in config["tests"].values() if test.get("path") is not None]
+    for node, key in [(config["dataset"], "path"), *files, *tests]:
         if Path(node[key]).suffix:
             node[key] = str(Path(node[key]).expanduser().absolute())
     if config.get("ckpt") is not None:

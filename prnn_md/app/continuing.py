@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from prnn_md.app.records import SWEEP_FILE, RecordError, read_record, read_sweep
-from prnn_md.app.sweeps.plan import Space
+from prnn_md.app.sweeps.plan import Experiment, Plan, Space
 
 PLACES = "outputs/*/*"
 """Where runs and sweeps lie that were not given a folder."""
@@ -27,8 +27,13 @@ def unfinished_run(config: Mapping[str, Any]) -> Path | None:
     return max(found)[1] if found else None
 
 
-def unfinished_sweep(planned: list[list[str]] | Space) -> Path | None:
-    """The newest sweep with these jobs, or search in this space, some of whose jobs are still to be run."""
+def unfinished_sweep(planned: Plan) -> Path | None:
+    """The newest sweep with these jobs, or search in this space, some of whose jobs are still to be run.
+
+    None for an experiment, which has a folder of its own.
+    """
+    if isinstance(planned, Experiment):
+        return None
     found = []
     for folder in _folders_with(SWEEP_FILE):
         try:

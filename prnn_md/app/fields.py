@@ -36,7 +36,7 @@ def key(
 ) -> Any:
     """A field with a one-line explanation and bounds: low <= value <= high, value > above."""
     metadata = {"help": help, "low": low, "high": high, "above": above}
-    if isinstance(default, list):
+    if isinstance(default, list | dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from math import nan
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from prnn_md.app.building import build_module, input_files
@@ -16,12 +17,13 @@ from prnn_md.app.composition import Config
 from prnn_md.app.evaluation import errors, kept_for_a_restart, predicted_stress
 from prnn_md.app.figures import draw_all
 from prnn_md.app.fitting import fit
+from prnn_md.app.further_tests import further_metrics
 from prnn_md.app.instantiation import build
 from prnn_md.app.ledger import Ledger
 from prnn_md.app.metrics_log import MetricsLog, RunLogger, read_metrics
 from prnn_md.app.predictions import Predictions
 from prnn_md.data.datamodule import PathDataModule
-from prnn_md.statistics import noise_floor
+from prnn_md.statistics import noise_floor, relative_error
 from prnn_md.surrogates import PRNN
 from prnn_md.training.callbacks import UNTRAINED, BestCheckpoint
 from prnn_md.training.module import SurrogateModule, load_weights
@@ -76,16 +78,29 @@ def _judge(config: Config, data: PathDataModule, ledger: Ledger, loggers: list[R
     with _timed(ledger, "untrained"):
         file = ledger.folder / "checkpoints" / "untrained_test.pt"
         untrained = kept_for_a_restart(file, lambda: _on_test(config, module, data, "untrained"))
+    _further_tests(config, module, data, ledger, trained=False)
     with _timed(ledger, "training"):
         _fit(config, data, ledger, module, loggers, ranks)
     with _timed(ledger, "test"):
         trained = untrained
         if ledger.result["best_epoch"] != UNTRAINED:
             trained = _on_test(config, module, data, "trained")
+    _further_tests(config, module, data, ledger, trained=True)
     rows = _record_errors(config, data, ledger, untrained, trained)
     with _timed(ledger, "drawing"):
         _save_and_draw(config, data, ledger, module, loggers, (untrained, trained))
     ledger.record(rows=rows)
+
+
+def _further_tests(
+    config: Config, module: SurrogateModule, data: PathDataModule, ledger: Ledger, trained: bool
+) -> None:
+    """Record the errors in the tests beside the test paths, unless an earlier start has."""
+    state, tested = "trained" if trained else "untrained", ledger.result.get("tested", [])
+    if state not in tested:
+        with _timed(ledger, "further_tests"):
+            metrics = further_metrics(config, module.cell, data, trained)
+        ledger.record(metrics=metrics, tested=[*tested, state])
 
 
 def _on_test(config: Config, module: SurrogateModule, data: PathDataModule, which: str) -> Answer:
@@ -121,6 +136,7 @@ def _record_errors(
     before, after = errors(*untrained, test), errors(*trained, test)
     metrics = {f"test/{name}": value for name, value in asdict(after).items() if name != "floor"}
     metrics |= {f"untrained/{name}": value for name, value in asdict(before).items() if name != "floor"}
+    metrics["test/zero_error"] = relative_error(torch.zeros_like(test.stress), test.stress, test.stress_scale)
     metrics |= {"untrained/failed": float(untrained[1].sum()), "test/failed": float(trained[1].sum())}
     ledger.record(metrics=metrics | {"label/floor": after.floor})
     return [row(f"{label} untrained", 0, before), row(f"{label} trained", len(data.train_indices), after)]

@@ -69,34 +69,21 @@ def predict(run: Path, strain: Path, out: Path, changes: Sequence[str] = ()) -> 
     `changes` are words for keys of its MD cells that are to have other values than in training. Raises ValueError for
     a folder that is no finished run, a bad CSV file or checkpoint, or a change that does not fit.
     """
-    result = _finished(run)
-
     import torch
-    import yaml
 
-    from prnn_md.app.building import bare_module, build_cell, use_hardware
-    from prnn_md.app.overrides import changed
+    from prnn_md.app.trained import finished_result, trained_cell
     from prnn_md.data.strain_csv import read_strain_paths, write_stress_paths
     from prnn_md.md.failure import CellFailure
-    from prnn_md.md.md_cell import MDCell
-    from prnn_md.training.module import load_weights
 
+    result = finished_result(run)
     paths = read_strain_paths(strain)
-    config = changed(yaml.safe_load((run / "config.yaml").read_text()), changes)
-    use_hardware(config)
-    module = bare_module(config, build_cell(config), torch.ones(6, dtype=torch.float64))
-    load_weights(module, run / "checkpoints" / "best.ckpt")
-    if any(".parameters" in word for word in changes):  # also those that were trained
-        for cell in module.modules():
-            if isinstance(cell, MDCell):
-                cell.use_parameters()
-    module.eval()
-    _warn_of_extrapolation(paths, result, module.cell.rate_dependent)
+    cell = trained_cell(run, changes)
+    _warn_of_extrapolation(paths, result, cell.rate_dependent)
     stresses, failed = [], []
     with torch.no_grad():
         for path in paths:
             try:
-                stress, state = module.cell.follow(path.strain[None], path.times)
+                stress, state = cell.follow(path.strain[None], path.times)
             except CellFailure as error:
                 place = f"{strain}, path '{path.name}', increment {error.increment}"
                 raise ValueError(f"{place}: MD cell {error.cell}: {error.reason}.") from error
@@ -119,17 +106,3 @@ def _warn_of_extrapolation(paths: Sequence["StrainPath"], result: dict[str, Any]
             limits = f"{low:.3g} to {high:.3g} of the training paths"
             reached = f"{min(steps):.3g} to {max(steps):.3g}"
             print(f"warning: time steps are {reached}, beyond the {limits}.", file=sys.stderr)
-
-
-def _finished(run: Path) -> dict[str, Any]:
-    from prnn_md.app.ledger import read_result
-
-    result = read_result(run)
-    if result is None:
-        raise ValueError(f"run={run}: this is no run folder (there is no result.json in it).")
-    if result["status"] != "finished":
-        raise ValueError(
-            f"run={run}: this run is {result['status']}, not finished; "
-            f"repeat its command with hydra.run.dir={run} to finish it."
-        )
-    return result

@@ -29,6 +29,19 @@ class DataModule(Target):
     noise: float = key("Gaussian noise on training labels, in units of the stress scale", 0.0, low=0)
     lazy: bool = key("whether paths are read when they are wanted, for sets larger than memory", False)
     format: Literal["hdf5", "prnn_text"] = key("format of the file: ours, or the text of published PRNN data", "hdf5")
+    train_families: list[str] | None = key("families that training and validation take of these; null: all", None)
+    train_rates: list[float] | None = key("mean strain rates that training and validation take; null: all", None)
+
+
+@dataclass(kw_only=True)
+class FurtherTest:
+    """How the model is tested beside its test paths; the labels are those of the split test."""
+
+    path: str | None = key("name of a shipped dataset, or a file; null: that of the run", None)
+    families: list[str] | None = key("families of paths that are taken; null: all", None)
+    rates: list[float] | None = key("mean strain rates of paths that are taken; null: all", None)
+    increments: int | None = key("increments in which paths are followed; null: as the labels", None, low=1)
+    changes: list[str] = key("words for keys of MD cells that are other than in training, such as of predict", [])
 
 
 @dataclass(kw_only=True)
@@ -165,6 +178,7 @@ class TrainConfig:
     decoder: Decoder | None = key("from the stresses of the cells to the macroscopic stress", None)
     dynamics: Dynamics | None = key("how MD cells follow their strain", None)
     dataset: DataModule = key("data")
+    tests: dict[str, FurtherTest] = key("further tests, by the name that begins their metrics", {})
     training: Training = key("training")
     optimizer: Optimizer = key("optimiser")
     scheduler: Scheduler = key("learning-rate schedule")

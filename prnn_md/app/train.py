@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from prnn_md.app.composition import Config
-    from prnn_md.app.sweeps.plan import Space
+    from prnn_md.app.sweeps.plan import Plan
 
 SWEEP_FLAGS = {"-m", "--multirun"}
 NEW_FLAG = "--new"
@@ -61,6 +61,7 @@ def _run_checked(words: Sequence[str], sweep: bool, new: bool) -> int:
                 planned = _checked_plan(words)
                 place = None if given or new else unfinished_sweep(planned)
             else:
+                _check_no_experiment(words)
                 config = checked_config(words)
                 comparisons(config)
                 place = None if given or new else unfinished_run(config)
@@ -71,6 +72,16 @@ def _run_checked(words: Sequence[str], sweep: bool, new: bool) -> int:
         print(f"Going on in {place}, which was not finished; {NEW_FLAG} begins anew.", flush=True)
         words = [*words, folder_word(key, place)]
     return _run_with_hydra([*words, *(["-m"] if sweep else [])])
+
+
+def _check_no_experiment(words: Sequence[str]) -> None:
+    """An experiment is many jobs; ConfigError where it is asked for without the flag of a sweep."""
+    from prnn_md.app.checking import ConfigError
+    from prnn_md.app.composition import EXPERIMENTS
+
+    for word in words:
+        if word.startswith(f"{EXPERIMENTS}=") and word != f"{EXPERIMENTS}=none":
+            raise ConfigError(f"{word}: an experiment is a sweep of several jobs: add -m.")
 
 
 def _answered_by_hydra(words: Sequence[str]) -> int:
@@ -88,13 +99,13 @@ def _answered_by_hydra(words: Sequence[str]) -> int:
     return _run_with_hydra(words)
 
 
-def _checked_plan(words: Sequence[str]) -> "list[list[str]] | Space":
+def _checked_plan(words: Sequence[str]) -> "Plan":
     """What a sweep is to run; raises ConfigError for one with a job that cannot be run."""
     from prnn_md.app.overrides import checked_config, comparisons, with_every_word
-    from prnn_md.app.sweeps.plan import plan
+    from prnn_md.app.sweeps.plan import extremes, plan
 
     planned = plan(words)
-    for job in with_every_word(planned if isinstance(planned, list) else planned.extremes()):
+    for job in with_every_word(extremes(planned)):
         comparisons(checked_config(job))
     return planned
 

@@ -11,9 +11,10 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
-from prnn_md.data.dataset import CHUNK, DatasetFile, StressStrainData, indices_of
+from prnn_md.data.dataset import CHUNK, DatasetFile, StressStrainData
 from prnn_md.data.editing import balanced_order
 from prnn_md.data.prnn_text import PrnnTextFile
+from prnn_md.data.selection import Selection
 from prnn_md.data.verification import DatasetError
 
 Batch = dict[str, Tensor]
@@ -32,7 +33,8 @@ class PathDataModule(LightningDataModule):
     Training takes n_train paths, balanced over families in an order drawn from `seed`, so that fewer paths are always a
     subset of more: first those of the split train, then those of the pool. Validation takes the first n_valid of its
     split, balanced as well; the test is on all of its split. None takes all. With `families` only paths of these are
-    there.
+    there; training and validation may be kept to fewer families still, and to paths of some mean strain rates, by
+    `train_families` and `train_rates`.
 
     Training labels are means over the first `n_replicas` replicas of each path, or over all if None or if there are
     fewer, with Gaussian noise of `noise` times the stress scale, drawn from `seed`, on all increments but the first;
@@ -55,6 +57,8 @@ class PathDataModule(LightningDataModule):
         noise: float = 0.0,
         lazy: bool = False,
         format: str = "hdf5",
+        train_families: Sequence[str] | None = None,
+        train_rates: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -69,39 +73,33 @@ class PathDataModule(LightningDataModule):
         self.dataset.verify()
         self.batch_size, self.seed, self.families = batch_size, seed, families
         self.n_replicas, self.noise = n_replicas, noise
-        self._check_families()
+        seen = Selection(train_families or families, train_rates)
         generator = torch.Generator().manual_seed(seed)
-        self.train_indices = self._choose(("train", "pool"), n_train, generator)
-        self.valid_indices = self._choose(("valid",), n_valid)
-        self.test_indices = tuple(sorted(self._choose(("test",), None)))
+        self.train_indices = self._choose(("train", "pool"), seen, n_train, generator)
+        self.valid_indices = self._choose(("valid",), seen, n_valid)
+        self.test_indices = tuple(sorted(self._choose(("test",), Selection(families), None)))
         self._data = None if lazy else self.dataset.read()
 
     @property
     def file(self) -> Path:
         return self.dataset.path
 
-    def _check_families(self) -> None:
-        for name in self.families or ():
-            if name not in self.dataset.family:
-                known = ", ".join(sorted(set(self.dataset.family)))
-                raise ValueError(f"families: {self.file} has no paths of '{name}', but of {known}.")
-
     def _choose(
-        self, splits: Sequence[str], wanted: int | None, generator: torch.Generator | None = None
+        self,
+        splits: Sequence[str],
+        selection: Selection,
+        wanted: int | None,
+        generator: torch.Generator | None = None,
     ) -> tuple[int, ...]:
         chosen = []
         for split in splits:
-            pool = [i for i in indices_of(self.dataset.split, split) if self._is_wanted(self.dataset.family[i])]
-            chosen += balanced_order(pool, self.dataset.family, generator)
+            chosen += balanced_order(selection.indices(self.dataset, split), self.dataset.family, generator)
         if not chosen:
-            raise DatasetError(f"{self.file}: it has no {splits[0]} paths.")
+            raise DatasetError(f"{self.file}: it has no {splits[0]} paths{_such(selection)}.")
         if wanted is not None and not 1 <= wanted <= len(chosen):
             most = f"{len(chosen)}, the paths in {self.file}"
             raise ValueError(f"n_{splits[0]} must be between 1 and {most}, got {wanted}.")
         return tuple(chosen[:wanted])
-
-    def _is_wanted(self, family: str) -> bool:
-        return self.families is None or family in self.families
 
     def paths(self, indices: Sequence[int]) -> StressStrainData:
         """The paths with these places in the dataset."""
@@ -163,10 +161,6 @@ class PathDataModule(LightningDataModule):
     def stress_measure(self) -> str:
         return str(self.dataset.about["stress_measure"])
 
-    @property
-    def family_names(self) -> tuple[str, ...]:
-        return tuple(sorted(name for name in set(self.dataset.family) if self._is_wanted(name)))
-
     def train_dataloader(self) -> DataLoader[Batch]:
         sampler = EpochShuffle(len(self.train_indices), self.seed)
         return self._loader(self.train_indices, self.training_paths, sampler)
@@ -223,6 +217,12 @@ class SharedBatches(Sampler[list[int]]):
         numbers = list(self.sampler)
         for start in range(0, self.count, self.size):
             yield numbers[start : start + self.size][self.rank :: self.world]
+
+
+def _such(selection: Selection) -> str:
+    """What the paths of a selection have in common, as the end of a message."""
+    parts = {"of the families": selection.families, "at the rates": selection.rates}
+    return "".join(f" {what} {', '.join(map(str, chosen))}" for what, chosen in parts.items() if chosen)
 
 
 _PER_PATH = ("strain", "stress", "standard_error", "times")

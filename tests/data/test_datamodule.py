@@ -115,9 +115,27 @@ def test_only_the_families_that_are_asked_for_are_there(numbered: str) -> None:
     module = PathDataModule(numbered, families=["random", "unloading"])
     for indices in (module.train_indices, module.valid_indices, module.test_indices):
         assert set(families(module, indices)) == {"random", "unloading"}
-    assert module.family_names == ("random", "unloading")
     with pytest.raises(ValueError, match=r"numbered\.h5 has no paths of 'spiral', but of nonproportional, random"):
         PathDataModule(numbered, families=["spiral"])
+
+
+def test_training_and_validation_may_see_fewer_families_than_the_test(numbered: str) -> None:
+    module = PathDataModule(numbered, train_families=["random"])
+    for indices in (module.train_indices, module.valid_indices):
+        assert set(families(module, indices)) == {"random"}
+    assert set(families(module, module.test_indices)) == set(FAMILIES)
+
+
+def test_training_may_be_kept_to_some_strain_rates(numbered: str) -> None:
+    rates = [6**0.5 * (index + 1) / 2000 for index in (2, 5, 13)]
+    module = PathDataModule(numbered, train_rates=rates)
+    assert sorted(module.train_indices) == [2, 5]
+    assert module.valid_indices == (13,)
+    assert module.test_indices == tuple(range(18, 24))
+    with pytest.raises(ValueError, match=r"numbered\.h5 has no paths at 7, but at 0\.00122, "):
+        PathDataModule(numbered, train_rates=[7.0])
+    with pytest.raises(DatasetError, match=r"it has no valid paths at the rates 0\.0012247"):
+        PathDataModule(numbered, train_rates=[6**0.5 / 2000])
 
 
 def test_training_labels_may_be_means_over_fewer_replicas(tmp_path: Path) -> None:
@@ -164,7 +182,6 @@ def test_properties_describe_the_data(numbered: str) -> None:
     module = PathDataModule(numbered, n_train=2)
     assert module.stress_scale.tolist() == [2.0] * 6
     assert module.units == "epsilon/sigma^3"
-    assert module.family_names == tuple(sorted(FAMILIES))
     assert module.train_data.stress[:, 0, 0].tolist() == list(module.train_indices)
     assert len(module.valid_data) == len(module.test_data) == 6
 

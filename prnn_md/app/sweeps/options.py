@@ -39,11 +39,19 @@ class OptunaSweeper:
     params: dict[str, Any] = key("the values of each key to choose from")
 
 
+@dataclass(kw_only=True)
+class ExperimentSweeper:
+    name: str = key("what it is called, as its file")
+    results: str = key("folder with a folder for every experiment")
+    common: list[str] = key("words of all jobs")
+    grids: dict[str, list[str]] = key("words of every grid; values with commas are all tried")
+
+
 KINDS: dict[str, dict[str, type]] = {
     "launcher": {kind.__name__: kind for kind in (LocalLauncher, SlurmLauncher)},
-    "sweeper": {kind.__name__: kind for kind in (GridSweeper, OptunaSweeper)},
+    "sweeper": {kind.__name__: kind for kind in (GridSweeper, OptunaSweeper, ExperimentSweeper)},
 }
-CHOICES = {"launcher": "local or slurm", "sweeper": "grid or optuna"}
+CHOICES = {"launcher": "local or slurm", "sweeper": "grid, optuna or experiment"}
 
 
 def check_options(hydra: DictConfig) -> None:

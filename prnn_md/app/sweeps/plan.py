@@ -2,15 +2,18 @@
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from omegaconf import DictConfig
 
 from prnn_md.app.checking import ConfigError
+from prnn_md.app.composition import EXPERIMENTS
 from prnn_md.app.overrides import checked_composition, parsed, sweep_runs
 from prnn_md.app.sweeps.options import check_options
 
-SEARCH = "OptunaSweeper"
-"""Name of the sweeper that chooses values itself; the other one runs every combination."""
+SEARCH, EXPERIMENT = "OptunaSweeper", "ExperimentSweeper"
+"""Names of the sweepers that choose values themselves, and that run several grids; the other one runs a single grid."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,29 @@ class Space:
         ]
 
 
-def plan(words: Sequence[str]) -> list[list[str]] | Space:
-    """The words of all jobs, or the space of a search, as the chosen sweeper takes them.
+@dataclass(frozen=True)
+class ExperimentJob:
+    """The words of a job, and the name of the grid that it is of."""
+
+    grid: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A named study: the jobs of all its grids, and the folder for what comes of them."""
+
+    name: str
+    jobs: tuple[ExperimentJob, ...]
+    results: Path
+
+
+Plan = list[list[str]] | Space | Experiment
+"""The words of all jobs of a grid, or a search, or an experiment."""
+
+
+def plan(words: Sequence[str]) -> Plan:
+    """What is to be run, as the chosen sweeper takes it.
 
     Raises ConfigError for words that cannot be understood, or that the sweeper cannot use.
     """
@@ -73,7 +97,10 @@ def plan(words: Sequence[str]) -> list[list[str]] | Space:
     hydra = checked_composition(fixed, with_hydra=True).hydra
     check_options(hydra)
     sweeper = hydra.sweeper
-    if not str(sweeper.get("_target_", "")).endswith(SEARCH):
+    target = str(sweeper.get("_target_", ""))
+    if target.endswith(EXPERIMENT):
+        return _experiment(sweeper, own_words(words))
+    if not target.endswith(SEARCH):
         return sweep_runs(own_words(words))
     found = [parsed(f"{name}={value}") for name, value in (sweeper.params or {}).items()]
     found += [override for override in overrides if override.is_sweep_override()]
@@ -81,6 +108,25 @@ def plan(words: Sequence[str]) -> list[list[str]] | Space:
     if not parameters:
         raise ConfigError("hydra/sweeper=optuna has nothing to choose: add 'optimizer.lr=interval(1e-4,1e-1)' or so.")
     return Space(tuple(own_words(fixed)), tuple(parameters.values()), sweeper.n_trials)
+
+
+def extremes(planned: Plan) -> Sequence[Sequence[str]]:
+    """Words of jobs that show whether all can be run: of a search its extreme values, else of every job."""
+    if isinstance(planned, Space):
+        return planned.extremes()
+    return [job.words for job in planned.jobs] if isinstance(planned, Experiment) else planned
+
+
+def _experiment(sweeper: DictConfig, words: Sequence[str]) -> Experiment:
+    """The jobs of all grids; words of the command line hold for all, instead of what the experiment says itself."""
+    added = [word for word in words if not word.startswith(f"{EXPERIMENTS}=")]
+    chosen = {word.partition("=")[0] for word in added}
+    jobs: dict[tuple[str, ...], ExperimentJob] = {}
+    for grid, own in sweeper.grids.items():
+        kept = [word for word in [*sweeper.common, *own] if word.partition("=")[0] not in chosen]
+        for run in sweep_runs([*kept, *added]):
+            jobs.setdefault(tuple(run), ExperimentJob(str(grid), tuple(run)))
+    return Experiment(sweeper.name, tuple(jobs.values()), Path(sweeper.results) / sweeper.name)
 
 
 def own_words(words: Sequence[str]) -> list[str]:

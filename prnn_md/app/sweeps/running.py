@@ -8,10 +8,12 @@ from typing import Any
 from rich.console import Console
 
 from prnn_md.app.checking import ConfigError
+from prnn_md.app.experiments.source import ExperimentJobs
+from prnn_md.app.experiments.summary import summarize
 from prnn_md.app.faults import EXIT_CONFIG, EXIT_FAILED, EXIT_INTERRUPTED, report
 from prnn_md.app.ledger import Interrupted
 from prnn_md.app.records import RecordError
-from prnn_md.app.sweeps.plan import Space, own_words
+from prnn_md.app.sweeps.plan import Experiment, Plan, Space, own_words
 from prnn_md.app.sweeps.source import Grid, Source
 from prnn_md.app.sweeps.summary import show
 from prnn_md.app.sweeps.sweep import Sweep, check_same_jobs, check_same_kind, only_one
@@ -39,29 +41,33 @@ def exit_code(folder: Path, run: Callable[[], bool]) -> int:
         return EXIT_FAILED
 
 
-def run_sweep(
-    folder: Path, words: Sequence[str], planned: list[list[str]] | Space, workers: Workers, **search: Any
-) -> bool:
+def run_sweep(folder: Path, words: Sequence[str], planned: Plan, workers: Workers, **search: Any) -> bool:
     """Run all jobs that are not finished, and print what came of all; whether every one has finished or was pruned.
 
     `search` holds the options of `Search`, for a space. Raises ConfigError for a folder in which another process is at
     work, or with other jobs.
     """
     with only_one(folder):
-        check_same_kind(folder, "optuna" if isinstance(planned, Space) else "grid")
-        source: Source
-        if isinstance(planned, Space):
-            from prnn_md.app.sweeps.search import Search
-
-            source = Search(planned, folder, **search)
-            about = {"sweeper": "optuna", "words": own_words(words), "space": planned.described}
-        else:
-            check_same_jobs(folder, planned)
-            source = Grid(planned, folder)
-            about = {"sweeper": "grid", "words": own_words(words)}
-        sweep = Sweep(folder, source, workers, about, OBJECTIVE)
+        source, about = _source(folder, planned, search)
+        sweep = Sweep(folder, source, workers, {**about, "words": own_words(words)}, OBJECTIVE)
         try:
             sweep.run()
         finally:
+            if isinstance(planned, Experiment):
+                summarize(planned)
             show(sweep, Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120))
     return all(state in ("finished", "pruned") for state in sweep.states.values())
+
+
+def _source(folder: Path, planned: Plan, search: dict[str, Any]) -> tuple[Source, dict[str, Any]]:
+    """The jobs, and what sweep.json says of their kind."""
+    kind = {Space: "optuna", Experiment: "experiment"}.get(type(planned), "grid")
+    check_same_kind(folder, kind)
+    if isinstance(planned, Space):
+        from prnn_md.app.sweeps.search import Search
+
+        return Search(planned, folder, **search), {"sweeper": kind, "space": planned.described}
+    if isinstance(planned, Experiment):
+        return ExperimentJobs(planned, folder), {"sweeper": kind, "experiment": planned.name}
+    check_same_jobs(folder, planned)
+    return Grid(planned, folder), {"sweeper": kind}

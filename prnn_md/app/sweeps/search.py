@@ -45,6 +45,7 @@ class Search:
         trials = self._study.get_trials(deepcopy=False)
         self.jobs = [self._job(trial) for trial in trials]
         self.closed = {trial.number: CLOSED[trial.state] for trial in trials if trial.state in CLOSED}
+        self.known_metrics = dict[int, dict[str, float]]()
         self._under_way = [trial for trial in trials if trial.state == TrialState.RUNNING]
         self._trials: dict[int, Trial] = {}
 

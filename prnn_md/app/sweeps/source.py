@@ -23,6 +23,10 @@ class Source(Protocol):
     def closed(self) -> Mapping[int, str]:
         """The states of jobs that an earlier start of the sweep has closed for good, by number."""
 
+    @property
+    def known_metrics(self) -> Mapping[int, Mapping[str, float]]:
+        """The metrics of closed jobs whose folders need not be there any more, by number."""
+
     def next(self) -> Job | None:
         """The job to start now, None if there is none."""
 
@@ -42,6 +46,7 @@ class Grid:
             Job(number, tuple(job), values_of(job, keys), folder / str(number)) for number, job in enumerate(words)
         ]
         self.total, self.closed = len(self.jobs), dict[int, str]()
+        self.known_metrics = dict[int, dict[str, float]]()
         self._left = iter([job for job in self.jobs if not job.is_finished])
 
     def next(self) -> Job | None:

@@ -44,6 +44,7 @@ class Sweep:
             for job in self.source.jobs:
                 self._note(job)
             self.states |= self.source.closed
+            self.values |= {n: metrics.get(self.objective) for n, metrics in self.source.known_metrics.items()}
             self._save()
             done = sum(state == "finished" for state in self.states.values())
             with CountProgress(self.folder.name, "jobs", self.source.total, done) as progress:

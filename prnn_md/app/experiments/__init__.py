@@ -1,0 +1,1 @@
+"""Named studies: their jobs, the line that each leaves, and what all lines say together."""

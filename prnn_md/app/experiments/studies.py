@@ -1,0 +1,151 @@
+"""What each named study asks of its runs, and how it is drawn."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from prnn_md.app.colours import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
+from prnn_md.app.experiments.summary import Group
+from prnn_md.files import replaced_when_done
+
+NET = "test/net_error"
+TARGET = 0.15
+"""Net error, in units of the stress scale, that a model is to reach with as few training paths as it can."""
+
+PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "unloading": (("cycles", "monotonic"),),
+    "rate": (("slow", "trained_rate"), ("fast", "trained_rate")),
+    "step_size": (("coarse", "test"), ("fine", "test")),
+    "transfer": (("changed", "test"),),
+}
+"""Tests whose errors a study compares: what the model has not seen, and what it has."""
+
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, BLACK, GREY)
+
+
+def data_efficiency(groups: Sequence[Group]) -> dict[str, Any]:
+    """Net error over the number of training paths, and the numbers at which models first reach the target.
+
+    What is there without training counts as one path. Where the first model gets there and another does not, their
+    ratio is a lower bound: the size of the pool over the paths of the first.
+    """
+    curves = {name: _curve(members) for name, members in _by_grid(groups).items()}
+    pool = max(group.n_train for group in groups)
+    at_target = {name: _paths_at_target(curve) for name, curve in curves.items()}
+    first = next(iter(curves))
+    own = at_target[first]
+    others = {name: number for name, number in at_target.items() if name != first}
+    return {
+        "target": TARGET,
+        "net_error": {name: {str(n): value for n, value in curve.items()} for name, curve in curves.items()},
+        "pool": pool,
+        "paths_at_target": at_target,
+        "paths_ratio": {name: None if own is None else (number or pool) / own for name, number in others.items()},
+        "is_lower_bound": {name: own is not None and number is None for name, number in others.items()},
+    }
+
+
+def _paths_at_target(curve: Mapping[int, float]) -> int | None:
+    return next((max(n, 1) for n, value in sorted(curve.items()) if value <= TARGET), None)
+
+
+def _curve(groups: Sequence[Group]) -> dict[int, float]:
+    """Mean net error by the number of training paths, where physical models have one at zero."""
+    curve: dict[int, float] = {}
+    if all(any(word.startswith("md=") for word in group.lines[0]["words"]) for group in groups):
+        samples = [value for group in groups for value in group.samples("untrained/net_error")]
+        curve[0] = sum(samples) / len(samples)
+    for group in sorted(groups, key=lambda group: group.n_train):
+        mean = group.mean(NET)
+        if mean is not None:
+            curve[group.n_train] = mean
+    return curve
+
+
+def _ratios(pairs: Sequence[tuple[str, str]]) -> Callable[[Sequence[Group]], dict[str, Any]]:
+    def study(groups: Sequence[Group]) -> dict[str, Any]:
+        return {"ratios": [_ratio(group, *pair) for group in groups for pair in pairs]}
+
+    return study
+
+
+def _ratio(group: Group, unseen: str, seen: str) -> dict[str, Any]:
+    """Errors of a group in two tests, and the ratio of the first to the second, of means over runs."""
+    values: dict[str, float | None] = {}
+    for what in ("error", "net_error"):
+        one, other = group.mean(f"{unseen}/{what}"), group.mean(f"{seen}/{what}")
+        values |= {f"{unseen}_{what}": one, f"{seen}_{what}": other}
+        values[f"{what}_ratio"] = one / other if one is not None and other is not None and other > 0.0 else None
+    zero = {f"{test}_zero": group.mean(f"{test}/zero_error") for test in (unseen, seen)}
+    return {"model": group.grid, **group.values, "unseen": unseen, "seen": seen, **values, **zero}
+
+
+STUDIES: Mapping[str, Callable[[Sequence[Group]], dict[str, Any]]] = {
+    "data_efficiency": data_efficiency,
+    **{name: _ratios(pairs) for name, pairs in PAIRS.items()},
+}
+"""What the summary of a study says beside means and spreads, by its name."""
+
+
+def draw(name: str, groups: Sequence[Group], file: Path) -> None:
+    """Draw the figure of an experiment: tests side by side where it compares some, else errors over training paths."""
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    if name in PAIRS:
+        _draw_tests(axes, groups, list(dict.fromkeys(test for pair in PAIRS[name] for test in reversed(pair))))
+    else:
+        _draw_curves(axes, groups, TARGET if name == "data_efficiency" else None)
+    with replaced_when_done(file) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+
+
+def _draw_curves(axes: Axes, groups: Sequence[Group], target: float | None) -> None:
+    """Net error over the number of training paths, with the standard deviation over runs."""
+    for (name, members), colour in zip(_by_grid(groups).items(), COLOURS * 9, strict=False):
+        ordered = sorted(members, key=lambda group: group.n_train)
+        numbers = [group.n_train for group in ordered]
+        values = [group.mean(NET) or 0.0 for group in ordered]
+        spread = [group.spread(NET) or 0.0 for group in ordered]
+        axes.errorbar(numbers, values, spread, color=colour, marker="o", markersize=4, capsize=2, label=name)
+        untrained = _curve(members).get(0)
+        if untrained is not None:
+            axes.axhline(untrained, color=colour, linestyle=":", linewidth=1.0, label=f"{name} untrained")
+    if target is not None:
+        axes.axhline(target, color=GREY, linewidth=0.8)
+        axes.annotate(
+            f"target {target}", (1.0, target), (-2, 2), ("axes fraction", "data"), "offset points", ha="right"
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("training paths")
+    axes.set_ylabel("net test error / stress scale")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _draw_tests(axes: Axes, groups: Sequence[Group], tests: Sequence[str]) -> None:
+    """Net errors of every group in some tests, side by side, with the error of predicting zero as a line above."""
+    width = 0.8 / len(tests)
+    for place, test in enumerate(tests):
+        left = [number + (place - (len(tests) - 1) / 2) * width for number in range(len(groups))]
+        values = [group.mean(f"{test}/net_error") or 0.0 for group in groups]
+        spread = [group.spread(f"{test}/net_error") or 0.0 for group in groups]
+        axes.bar(left, values, 0.92 * width, yerr=spread, color=COLOURS[place], capsize=2, label=test.replace("_", " "))
+        zeros = [group.mean(f"{test}/zero_error") for group in groups]
+        for x, zero in zip(left, zeros, strict=True):
+            if zero is not None:
+                axes.plot([x - width / 2, x + width / 2], [zero, zero], color=BLACK, linewidth=1.0)
+    axes.plot([], [], color=BLACK, linewidth=1.0, label="predicting zero")
+    names = [" ".join([group.grid, *group.values.values()]) for group in groups]
+    axes.set_xticks(range(len(groups)), names, rotation=20, ha="right", fontsize=8)
+    axes.set_ylabel("net error / stress scale")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _by_grid(groups: Sequence[Group]) -> dict[str, list[Group]]:
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        found.setdefault(group.grid, []).append(group)
+    return found

@@ -1,0 +1,141 @@
+"""A run judges its model in further tests, and `prnn-md evaluate` judges it again."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from prnn_md.app.checking import ConfigError
+from prnn_md.app.composition import Config
+from prnn_md.app.evaluate import main
+from prnn_md.app.ledger import read_result
+from prnn_md.app.overrides import checked_config
+from prnn_md.app.predictions import Predictions
+from prnn_md.app.trained import run_config, trained_cell
+from prnn_md.app.training_job import run
+from prnn_md.data.dataset import read_dataset
+from prnn_md.statistics import relative_error
+
+
+@pytest.fixture(scope="module")
+def tested_run(tiny_words: list[str], tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with four further tests."""
+    family = read_dataset(tiny_dataset).family[-1]
+    folder = tmp_path_factory.mktemp("runs") / "tested"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prnn_md.app.model_run.draw_all", lambda *_: {})
+        config = checked_config([*tiny_words, "tests=step_size"])
+        config["tests"] = {
+            "last": {"families": [family]},
+            "coarse": {"increments": 1},
+            "fine": {"increments": 20},
+            "soft": {"changes": ["md.j2.youngs_modulus=1e-6"]},
+        }
+        run(config, {}, folder)
+    return folder
+
+
+def test_all_tests_leave_their_metrics(tested_run: Path, tiny_dataset: Path) -> None:
+    result, data = read_result(tested_run), read_dataset(tiny_dataset)
+    metrics, recorded = result["metrics"], Predictions.load(tested_run / "predictions.h5")
+    assert result["tested"] == ["untrained", "trained"]
+    test = data.select("test")
+    (row,) = [row for row, family in enumerate(recorded.family) if family == data.family[-1]]
+    for which, prefix in (("trained", ""), ("untrained", "untrained_")):
+        answer = getattr(recorded, which)[row]
+        expected = relative_error(answer[None], test.stress[[row]], data.stress_scale)
+        assert metrics[f"last/{prefix}error"] == pytest.approx(expected)
+    cell = trained_cell(tested_run)
+    with torch.no_grad():
+        jump, _ = cell.rollout(test.strain[:, [0, 5]], test.times[:, [0, 5]])
+    expected = relative_error(jump, test.stress[:, [0, 5]], data.stress_scale)
+    assert metrics["coarse/error"] == pytest.approx(expected)
+    assert metrics["fine/error"] == pytest.approx(metrics["test/error"], rel=0.2)
+    assert metrics["fine/error"] != metrics["test/error"]
+    assert metrics["soft/error"] == pytest.approx(metrics["soft/zero_error"], rel=1e-4)
+    assert metrics["soft/zero_error"] == metrics["test/zero_error"]
+
+
+def test_evaluate_gives_the_same_errors(tested_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics, out = read_result(tested_run)["metrics"], tmp_path / "errors.json"
+    assert main([f"run={tested_run}", f"out={out}"]) == 0
+    told = json.loads(out.read_text())["errors"]
+    assert [row["number"] for row in told] == [3, 1, 1, 1]
+    assert told[0]["error"] == pytest.approx(metrics["test/error"])
+    assert told[0]["zero_error"] == pytest.approx(metrics["test/zero_error"])
+    assert f"{metrics['test/error']:.3f}" in capsys.readouterr().out
+    out.unlink()
+    assert main([f"run={tested_run}", f"out={out}", "md.j2.youngs_modulus=1e-6"]) == 0
+    assert json.loads(out.read_text())["errors"][0]["error"] == pytest.approx(metrics["soft/error"])
+    out.unlink()
+    assert main([f"run={tested_run}", f"out={out}", "increments=20"]) == 0
+    assert json.loads(out.read_text())["errors"][0]["error"] == pytest.approx(metrics["fine/error"])
+
+
+def test_evaluate_takes_another_dataset_and_choices(
+    tested_run: Path, tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    family, out = read_dataset(tiny_dataset).family[0], tmp_path / "errors.json"
+    words = [f"run={tested_run}", f"path={tiny_dataset}", "split=train", f"families={family}", f"out={out}"]
+    assert main(words) == 0
+    (row,) = json.loads(out.read_text())["errors"]
+    assert (row["paths"], row["number"]) == ("all", 2)
+    assert main(words) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["families=spiral"], 1, "tiny.h5 has no paths of 'spiral', but of "),
+        (["rates=3.5"], 1, "has no paths at 3.5, but at "),
+        (["increments=3"], 1, "the paths of tiny have 5; choose a divisor or a multiple"),
+        (["increments=few"], 2, "rates and increments are numbers"),
+        (["md.j2.youngs=1"], 1, "Did you mean md.j2.youngs_modulus?"),
+        (["split=exam"], 1, "The split must be one of"),
+        (["strain=a.csv"], 2, "strain=a.csv: write key=value"),
+        (["path=nowhere.h5"], 1, "There is no dataset 'nowhere.h5'"),
+    ],
+)
+def test_evaluate_names_what_does_not_fit(
+    words: list[str], code: int, message: str, tested_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([f"run={tested_run}", *words]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_evaluate_wants_a_finished_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run=nowhere"]) == 1
+    assert "this is no run folder" in capsys.readouterr().err
+    assert main([]) == 2
+    assert "run= is missing" in capsys.readouterr().err
+
+
+def test_data_in_another_unit_are_refused(
+    tested_run: Path, tiny_dataset_in_mpa: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([f"run={tested_run}", f"path={tiny_dataset_in_mpa}"]) == 1
+    assert "is MPa, that of the model is epsilon/sigma^3" in capsys.readouterr().err
+
+
+def test_a_test_that_does_not_fit_is_named(tiny_config: Callable[..., Config], tmp_path: Path) -> None:
+    config = tiny_config() | {"tests": {"odd": {"families": ["spiral"]}}}
+    with pytest.raises(ValueError, match=r"^tests\.odd: families: .*tiny\.h5 has no paths of 'spiral'"):
+        run(config, {}, tmp_path / "run")
+
+
+def test_names_of_tests_are_not_those_of_other_metrics(tiny_words: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"tests\.valid: choose a name other than train, valid"):
+        checked_config([*tiny_words, "+tests.valid={increments: 5}"])
+
+
+def test_configurations_from_before_there_were_tests_can_be_used(tested_run: Path, tmp_path: Path) -> None:
+    old = shutil.copytree(tested_run, tmp_path / "old")
+    config = run_config(old)
+    del config["tests"]
+    (old / "config.yaml").write_text(yaml.safe_dump(config))
+    assert main([f"run={old}", "md.j2.youngs_modulus=20.0"]) == 0
