@@ -63,5 +63,5 @@ class OptunaSweeper(GridSweeper):
 class ExperimentSweeper(GridSweeper):
     """The jobs of several grids, each of which leaves a line in the committed results of the experiment."""
 
-    def __init__(self, name: str, results: str, common: ListConfig, grids: DictConfig) -> None:
+    def __init__(self, name: str, results: str, common: ListConfig, grids: DictConfig, only: ListConfig | None) -> None:
         """`plan` reads them."""

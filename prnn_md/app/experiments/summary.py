@@ -45,8 +45,8 @@ def summarize(experiment: Experiment) -> None:
     """Write summary.json and the figure of all runs so far into the folder of results; nothing where there is none."""
     from prnn_md.app.experiments.studies import STUDIES, draw
 
-    wanted = {job.words for job in experiment.jobs}
-    lines = [line for line in read_lines(experiment.results / FILE) if tuple(line["words"]) in wanted]
+    found = {tuple(line["words"]): line for line in read_lines(experiment.results / FILE)}
+    lines = [found[job.words] for job in experiment.jobs if job.words in found]
     if not lines:
         return
     groups = groups_of(lines)

@@ -45,6 +45,7 @@ class ExperimentSweeper:
     results: str = key("folder with a folder for every experiment")
     common: list[str] = key("words of all jobs")
     grids: dict[str, list[str]] = key("words of every grid; values with commas are all tried")
+    only: list[str] | None = key("the grids that are run now; null: all", None)
 
 
 KINDS: dict[str, dict[str, type]] = {

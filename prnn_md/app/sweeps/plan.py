@@ -7,8 +7,9 @@ from pathlib import Path
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig
 
-from prnn_md.app.checking import ConfigError
+from prnn_md.app.checking import ConfigError, alternatives
 from prnn_md.app.composition import EXPERIMENTS
+from prnn_md.app.fields import shown
 from prnn_md.app.overrides import checked_composition, parsed, sweep_runs
 from prnn_md.app.sweeps.options import check_options
 
@@ -121,9 +122,14 @@ def _experiment(sweeper: DictConfig, words: Sequence[str]) -> Experiment:
     """The jobs of all grids; words of the command line hold for all, instead of what the experiment says itself."""
     added = [word for word in words if not word.startswith(f"{EXPERIMENTS}=")]
     chosen = {word.partition("=")[0] for word in added}
+    wanted = list(sweeper.grids if sweeper.only is None else sweeper.only)
+    for name in wanted:
+        if name not in sweeper.grids:
+            near = alternatives(str(name), map(str, sweeper.grids))
+            raise ConfigError(f"hydra.sweeper.only={shown(wanted)}: there is no such grid.\n{near}")
     jobs: dict[tuple[str, ...], ExperimentJob] = {}
-    for grid, own in sweeper.grids.items():
-        kept = [word for word in [*sweeper.common, *own] if word.partition("=")[0] not in chosen]
+    for grid in filter(wanted.__contains__, sweeper.grids):
+        kept = [word for word in [*sweeper.common, *sweeper.grids[grid]] if word.partition("=")[0] not in chosen]
         for run in sweep_runs([*kept, *added]):
             jobs.setdefault(tuple(run), ExperimentJob(str(grid), tuple(run)))
     return Experiment(sweeper.name, tuple(jobs.values()), Path(sweeper.results) / sweeper.name)

@@ -71,7 +71,9 @@ def run_job(folder: Path, seconds: float, words: list[str]) -> None:
             write_text(folder / "metrics.csv", "\n".join(["epoch,valid/error", *rows]) + "\n")
         if values.get("fail") == "1":
             raise ValueError("this one was to fail")
-        ledger.record(metrics={"valid/error": error})
+        numbers = {"n_train": int(values.get("n", 1)), "n_valid": 2, "n_test": 3, "trainable_parameters": 4}
+        ledger.record(**numbers, epochs=EPOCHS, best_epoch=0, files={"/data/quick.h5": "0123"})
+        ledger.record(metrics={"valid/error": error, "test/net_error": error}, wall_s={"training": seconds})
     with (folder.parent / "finished.txt").open("a") as file:
         file.write(f"{folder.name}\n")
 

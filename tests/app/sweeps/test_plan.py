@@ -68,7 +68,7 @@ def test_searches_that_ship_can_be_run_at_their_extremes(name: str) -> None:
         (["hydra/sweeper=optuna", "hydra.sweeper.sampler=tpee"], "Did you mean tpe"),
         (["hydra/sweeper=optuna", "hydra.sweeper.n_trials=0"], "n_trials=0: expected a whole number at least 1"),
         (["seed=1,2", "hydra/launcher=basic"], "BasicLauncher cannot run these jobs: choose local or slurm"),
-        (["seed=1,2", "hydra/sweeper=basic"], "BasicSweeper cannot run these jobs: choose grid or optuna"),
+        (["seed=1,2", "hydra/sweeper=basic"], "BasicSweeper cannot run these jobs: choose grid, optuna or experiment"),
     ],
 )
 def test_what_a_sweeper_cannot_use_is_named(words: list[str], message: str) -> None:

@@ -1,0 +1,69 @@
+"""What studies say of runs, by hand-made lines."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prnn_md.app.experiments.studies import PAIRS, STUDIES, data_efficiency, draw
+from prnn_md.app.experiments.summary import Group, groups_of
+
+
+def lines(grid: str, errors: dict[int, list[float]], untrained: float | None = None) -> list[dict[str, Any]]:
+    """A line for every seed and number of training paths."""
+    found = []
+    for n, values in errors.items():
+        for seed, error in enumerate(values):
+            words = [f"dataset.n_train={n}", f"seed={seed}", "md=polymer" if untrained is not None else "model=gru"]
+            metrics = {"test/net_error": error, "untrained/net_error": 2.0 if untrained is None else untrained}
+            found.append({"grid": grid, "words": words, "n_train": n, "metrics": metrics})
+    return found
+
+
+def groups(*parts: list[dict[str, Any]]) -> list[Group]:
+    return groups_of([line for part in parts for line in part])
+
+
+def test_data_efficiency_is_the_ratio_of_paths_at_the_target() -> None:
+    found = data_efficiency(
+        groups(
+            lines("PRNN", {1: [0.2, 0.18], 2: [0.14, 0.12], 4: [0.1]}, untrained=0.3),
+            lines("GRU", {2: [0.9], 100: [0.19, 0.1], 400: [0.1]}),
+            lines("LSTM", {2: [0.9], 400: [0.2]}),
+        )
+    )
+    assert found["net_error"]["PRNN"] == pytest.approx({"0": 0.3, "1": 0.19, "2": 0.13, "4": 0.1})
+    assert found["pool"] == 400
+    assert found["paths_at_target"] == {"PRNN": 2, "GRU": 100, "LSTM": None}
+    assert found["paths_ratio"] == {"GRU": 50.0, "LSTM": 200.0}
+    assert found["is_lower_bound"] == {"GRU": False, "LSTM": True}
+
+
+def test_an_untrained_model_at_the_target_counts_as_one_path() -> None:
+    found = data_efficiency(groups(lines("PRNN", {4: [0.1]}, untrained=0.12), lines("GRU", {300: [0.5]})))
+    assert found["paths_at_target"] == {"PRNN": 1, "GRU": None}
+    assert found["paths_ratio"] == {"GRU": 300.0}
+    never = data_efficiency(groups(lines("PRNN", {4: [0.2]}, untrained=0.3), lines("GRU", {300: [0.1]})))
+    assert never["paths_ratio"] == {"GRU": None}
+    assert never["is_lower_bound"] == {"GRU": False}
+
+
+def test_ratios_compare_what_was_not_seen_with_what_was() -> None:
+    metrics = {f"{test}/{what}": value for test, value in (("cycles", 0.3), ("monotonic", 0.2)) for what in ("error",)}
+    metrics |= {"cycles/net_error": 0.2, "monotonic/net_error": -0.05, "cycles/zero_error": 1.1}
+    group = Group("PRNN", {"a": "1"}, ({"grid": "PRNN", "words": [], "n_train": 4, "metrics": metrics},))
+    (row,) = STUDIES["unloading"]([group])["ratios"]
+    assert row["error_ratio"] == pytest.approx(1.5)
+    assert row["net_error_ratio"] is None, "there is no ratio to an error below the noise"
+    assert (row["model"], row["a"], row["cycles_zero"], row["monotonic_zero"]) == ("PRNN", "1", 1.1, None)
+
+
+@pytest.mark.parametrize("name", ["data_efficiency", "unloading", "mine"])
+def test_every_study_has_a_figure(name: str, tmp_path: Path) -> None:
+    found = groups(lines("PRNN", {1: [0.2, 0.3], 4: [0.1]}, untrained=0.3), lines("GRU", {1: [0.8], 4: [0.5, 0.4]}))
+    for group in found:
+        for line in group.lines:
+            for test in dict.fromkeys(test for pair in PAIRS["unloading"] for test in pair):
+                line["metrics"] |= {f"{test}/net_error": 0.2, f"{test}/zero_error": 1.0}
+    draw(name, found, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
