@@ -14,6 +14,7 @@ COMMANDS = {
     "train": ("prnn_md.app.train", "train a surrogate and compare it with others (as train.py does)"),
     "predict": ("prnn_md.app.predict", "stress of a trained surrogate along your own strain paths"),
     "evaluate": ("prnn_md.app.evaluate", "errors of a trained surrogate on any labelled paths"),
+    "export": ("prnn_md.app.export", "a trained surrogate as one file that needs torch alone"),
     "cells": ("prnn_md.app.cells", "build, inspect and preview libraries of MD cells"),
     "paths": ("prnn_md.app.paths", "preview families of strain paths, or write them to a file"),
     "dataset": ("prnn_md.app.dataset", "look at datasets, check, split, merge, import and export them"),

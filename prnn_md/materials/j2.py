@@ -116,7 +116,7 @@ class J2(Cell):
         root, tolerance = high / 2, 1e-13 * (excess + self.yield_stress)
         for _ in range(_ITERATIONS):
             residual = self._residual(root, excess, linear, fading)
-            if not bool((residual.abs() > tolerance).any()):
+            if not torch.compiler.is_exporting() and not bool((residual.abs() > tolerance).any()):
                 break
             low, high = torch.where(residual > 0, root, low), torch.where(residual < 0, root, high)
             newton = root + residual / self._slope(root, linear, fading)

@@ -70,7 +70,7 @@ class Viscoelastic(Cell):
         Raises ValueError for a negative dt.
         """
         duration = torch.as_tensor(dt, dtype=self.moduli.dtype, device=self.moduli.device)
-        if bool((duration < 0).any()):
+        if not torch.compiler.is_exporting() and bool((duration < 0).any()):
             raise ValueError(f"dt must not be negative, got {duration.min().item()}.")
         ratio = duration.unsqueeze(-1) / self.relaxation_times
         deviator = strain @ self.projector
