@@ -44,6 +44,7 @@ from torchmd.forcefields.forcefield import ForceField as TorchMDForceField
 from torchmd.forces import Forces
 from torchmd.parameters import Parameters
 
+from prnn_md.compiled import FAST
 from prnn_md.data.paths import sample_paths
 from prnn_md.md import energy
 from prnn_md.md.aqs import AQSCell
@@ -51,7 +52,6 @@ from prnn_md.md.batched.pair_forces import pair_forces
 from prnn_md.md.force_field import ForceField
 from prnn_md.md.force_field_file import read_force_field
 from prnn_md.md.kernels.arrays import padded
-from prnn_md.md.kernels.compiled import FAST
 from prnn_md.md.kernels.field import compiled_field
 from prnn_md.md.kernels.minimiser import SKIN
 from prnn_md.md.kernels.neighbours import find_terms

@@ -103,6 +103,6 @@ def _check_exportable(cell: "Cell") -> None:
     for part in cell.modules():
         if isinstance(part, MDCell | GlassyPolymer):
             raise ValueError(
-                f"A model with {type(part).__name__} inside cannot be exported, because how many steps that takes depends "
-                "on the strain: use `prnn-md predict`, or the package itself."
+                f"A model with {type(part).__name__} inside cannot be exported, because how many steps that takes "
+                "depends on the strain: use `prnn-md predict`, or the package itself."
             )

@@ -15,9 +15,9 @@ from prnn_md.materials.constants import (
     no_failures,
 )
 from prnn_md.materials.elastic import isotropic_moduli, isotropic_stiffness
+from prnn_md.materials.j2_kernels import ITERATIONS
+from prnn_md.materials.j2_rollout import roll_out
 from prnn_md.mechanics import deviatoric_projector, unit_system
-
-_ITERATIONS = 100
 
 
 class J2(Cell):
@@ -54,6 +54,8 @@ class J2(Cell):
         self.yield_stress, self.hardening_modulus = float(yield_stress), float(hardening_modulus)
         self.saturation_stress, self.saturation_rate = float(saturation_stress), float(saturation_rate)
         self._smallest_slope = self._check_saturation()
+        elastic, saturation = (bulk_modulus, self.shear_modulus), (self.saturation_stress, self.saturation_rate)
+        self._constants = (*elastic, self.yield_stress, self.hardening_modulus, *saturation, self._smallest_slope)
         self.register_buffer("stiffness", isotropic_stiffness(bulk_modulus, self.shear_modulus), persistent=False)
         self.register_buffer("deviator", deviatoric_projector(), persistent=False)
 
@@ -91,6 +93,25 @@ class J2(Cell):
         plastic_strain = state.plastic_strain + flow
         return stress, State(failed, plastic_strain=plastic_strain, accumulated=state.accumulated + increment)
 
+    def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """As for every cell; on the CPU and in float64 by compiled loops, with their own way back."""
+        state = self.initial_state(strains.shape[:-2]) if state is None else state
+        if strains.device.type != "cpu" or strains.dtype != torch.float64:
+            return super().rollout(strains, times, state)
+        batch, increments = strains.shape[:-2], strains.shape[-2]
+        stresses, plastic_strain, accumulated = roll_out(
+            self._constants,
+            strains.reshape(-1, increments, 6),
+            state.plastic_strain.reshape(-1, 6),
+            state.accumulated.reshape(-1),
+        )
+        stresses = stresses.reshape(strains.shape)
+        failed = state.failed.unsqueeze(-1) | ~stresses.isfinite().all(-1)
+        failed = failed.cumsum(-1) > 0
+        stresses = torch.where(failed.unsqueeze(-1), torch.nan, stresses)
+        entries = {"plastic_strain": plastic_strain.reshape(*batch, 6), "accumulated": accumulated.reshape(batch)}
+        return stresses, State(failed[..., -1], **entries)
+
     def strength(self, accumulated: Tensor) -> Tensor:
         """Yield stress (*batch,) after the accumulated plastic strain (*batch,)."""
         saturation = -self.saturation_stress * torch.expm1(-self.saturation_rate * accumulated)
@@ -114,7 +135,7 @@ class J2(Cell):
         """Newton's iteration kept inside a shrinking bracket; NaN for items that do not converge."""
         low, high = torch.zeros_like(excess), excess / self._smallest_slope
         root, tolerance = high / 2, 1e-13 * (excess + self.yield_stress)
-        for _ in range(_ITERATIONS):
+        for _ in range(ITERATIONS):
             residual = self._residual(root, excess, linear, fading)
             if not torch.compiler.is_exporting() and not bool((residual.abs() > tolerance).any()):
                 break

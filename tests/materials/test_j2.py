@@ -1,11 +1,13 @@
 """J2 plasticity against closed forms of pure shear and uniaxial stress; its tangent against differences."""
 
 import math
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
+from prnn_md.cell import Cell, State
 from prnn_md.materials import J2
 
 SHEAR = torch.tensor([0, 0, 0, 0, 0, math.sqrt(2)], dtype=torch.float64)  # tensor component xy of one
@@ -115,6 +117,31 @@ def test_gradient_through_a_history_agrees_with_central_differences(constants: d
     cell = J2(**constants)
     path = random_path(1, 8)[0].requires_grad_(True)
     assert torch.autograd.gradcheck(lambda strains: cell.rollout(strains, torch.arange(8.0))[0], path)
+
+
+@MODELS
+@pytest.mark.parametrize("permuted", [False, True])
+def test_compiled_roll_out_and_its_way_back_are_those_of_single_steps(
+    constants: dict[str, Any], permuted: bool
+) -> None:
+    """Also from a state amid a history, and from strains and a state that do not lie in memory one after another."""
+    cell, generator = J2(**constants), torch.Generator().manual_seed(2)
+    results = []
+    for roll_out in (cell.rollout, partial(Cell.rollout, cell)):
+        strains = random_path(4, 20)
+        strains = (strains.permute(1, 2, 0).contiguous().permute(2, 0, 1) if permuted else strains).requires_grad_()
+        generator.manual_seed(2)
+        plastic = 0.01 * torch.randn(6, 4, generator=generator, dtype=torch.float64).mT
+        amount = torch.full((1,), 0.02, dtype=torch.float64).expand(4)
+        inputs = [strains, plastic.requires_grad_(), amount.requires_grad_()]
+        state = State(torch.zeros(4, dtype=torch.bool), plastic_strain=plastic, accumulated=amount)
+        stresses, end = roll_out(strains, torch.arange(20.0), state)
+        value = (stresses * torch.linspace(-1, 1, stresses.numel()).reshape(stresses.shape)).sum()
+        value = value + end.plastic_strain.square().sum() + end.accumulated.square().sum()
+        gradients = torch.autograd.grad(value, inputs)
+        results.append([stresses.detach(), end.plastic_strain.detach(), end.accumulated.detach(), *gradients])
+    for compiled, stepped in zip(*results, strict=True):
+        torch.testing.assert_close(compiled, stepped, rtol=1e-11, atol=1e-11)
 
 
 def test_failure_is_marked_and_touches_no_other_item() -> None:

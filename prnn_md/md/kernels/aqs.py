@@ -13,10 +13,10 @@ direction G moves the term's ends apart by G d0, pulls on them with K G d0, and 
 import numpy as np
 from numba import njit
 
+from prnn_md.compiled import FAST, Kernel
 from prnn_md.md.failure import CONVERGED, NOT_FINITE
 from prnn_md.md.kernels.arrays import carry, determinant, inner, inverse, padded, product, remove_mean
 from prnn_md.md.kernels.chains import add_leg_pulls, add_outer, dot, fill_legs, stiffness_times
-from prnn_md.md.kernels.compiled import FAST, Kernel
 from prnn_md.md.kernels.minimiser import FIRE, minimise_by_fire, minimise_by_newton
 from prnn_md.md.kernels.neighbours import find_terms, strain_fault
 from prnn_md.md.kernels.potential import virial

@@ -6,7 +6,7 @@ Plain loops: array expressions of numba take much longer to compile.
 import numpy as np
 from numba import njit
 
-from prnn_md.md.kernels.compiled import BARE, FAST
+from prnn_md.compiled import BARE, FAST
 
 
 @njit(**BARE)

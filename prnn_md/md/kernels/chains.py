@@ -8,7 +8,7 @@ J. Comput. Chem. 17, 1132 (1996), with their F = -b1, G = -b2, H = b3.
 import numpy as np
 from numba import njit
 
-from prnn_md.md.kernels.compiled import FAST
+from prnn_md.compiled import FAST
 from prnn_md.md.kernels.field import COSINE
 
 STRAIGHT = 1e-12  # squared sine of an angle below which its derivatives are left out

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from prnn_md.compiled import FAST, Kernel
 from prnn_md.md.failure import BROKEN_BOND, CONVERGED, NOT_FINITE, UNSTABLE
 from prnn_md.md.kernels.aqs import biot_from_virial
 from prnn_md.md.kernels.arrays import carry, combine, copy, inner, inverse, largest_move, product
-from prnn_md.md.kernels.compiled import FAST, Kernel
 from prnn_md.md.kernels.minimiser import bond_is_broken
 from prnn_md.md.kernels.neighbours import face_width, find_terms, strain_fault
 from prnn_md.md.kernels.noise import fill_normals, key_of

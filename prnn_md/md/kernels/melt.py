@@ -3,9 +3,9 @@
 import numpy as np
 from numba import njit
 
+from prnn_md.compiled import FAST, Kernel
 from prnn_md.md.kernels.arrays import copy, determinant, largest_move
 from prnn_md.md.kernels.chains import add_chain_forces
-from prnn_md.md.kernels.compiled import FAST, Kernel
 from prnn_md.md.kernels.neighbours import box_is_too_small, find_terms
 from prnn_md.md.kernels.potential import add_forces, joined_terms, pair_terms, separations
 

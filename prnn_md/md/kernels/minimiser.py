@@ -7,9 +7,9 @@ Lett. 97, 170201, 2006, with the changes of Guenole et al., Comput. Mater. Sci. 
 import numpy as np
 from numba import njit
 
+from prnn_md.compiled import FAST
 from prnn_md.md.failure import BROKEN_BOND, CONVERGED, NOT_CONVERGED, NOT_FINITE
 from prnn_md.md.kernels.arrays import combine, copy, inner, largest_move, longest_row
-from prnn_md.md.kernels.compiled import FAST
 from prnn_md.md.kernels.field import FENE as FENE_BOND
 from prnn_md.md.kernels.neighbours import find_terms
 from prnn_md.md.kernels.potential import energy_and_forces

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from prnn_md.compiled import FAST
 from prnn_md.md.failure import BAD_STRAIN, CONVERGED, SMALL_BOX
 from prnn_md.md.kernels.arrays import determinant, inverse, longest_row, padded, product
-from prnn_md.md.kernels.compiled import FAST
 
 NARROWEST = 0.25  # width of the narrowest box where pairs may meet through several images, in units of the cutoff
 

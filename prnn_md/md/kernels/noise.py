@@ -7,7 +7,7 @@ B. Widynski, "Squares: a fast counter-based RNG" (arXiv 2004.06278), and the tra
 import numpy as np
 from numba import njit
 
-from prnn_md.md.kernels.compiled import FAST
+from prnn_md.compiled import FAST
 
 
 @njit(**FAST)

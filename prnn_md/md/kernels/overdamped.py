@@ -7,11 +7,11 @@ x <- x + h F(x) with h = dt/(k friction). The energy goes down in each, or the s
 import numpy as np
 from numba import njit
 
+from prnn_md.compiled import FAST, Kernel
 from prnn_md.md.failure import BROKEN_BOND, CONVERGED, NOT_FINITE, UNSTABLE
 from prnn_md.md.kernels.aqs import biot_from_virial
 from prnn_md.md.kernels.arrays import carry, combine, copy, inverse, largest_move, product
 from prnn_md.md.kernels.chains import add_outer
-from prnn_md.md.kernels.compiled import FAST, Kernel
 from prnn_md.md.kernels.minimiser import bond_is_broken
 from prnn_md.md.kernels.neighbours import find_terms, strain_fault
 from prnn_md.md.kernels.potential import energy_and_forces, virial

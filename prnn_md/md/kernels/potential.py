@@ -8,8 +8,8 @@ pairs at a time, so that what one pass leaves is still in the fastest cache for 
 import numpy as np
 from numba import njit
 
+from prnn_md.compiled import BARE, FAST, INLINED
 from prnn_md.md.kernels.chains import add_chain_forces, add_chain_virial
-from prnn_md.md.kernels.compiled import BARE, FAST, INLINED
 from prnn_md.md.kernels.field import FENE, HARMONIC, SCALED_PAIR
 from prnn_md.md.kernels.vectors import components, index_at, part, row, rows_of, set_part, set_row
 

@@ -3,9 +3,9 @@
 import numpy as np
 from numba import njit
 
+from prnn_md.compiled import FAST
 from prnn_md.md.kernels.arrays import determinant, inverse, product
 from prnn_md.md.kernels.chains import add_outer, fill_legs, stiffness_times
-from prnn_md.md.kernels.compiled import FAST
 from prnn_md.md.kernels.stiffness import hessian_times
 
 

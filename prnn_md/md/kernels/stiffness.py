@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from prnn_md.compiled import BARE, FAST, INLINED
 from prnn_md.md.kernels.arrays import combine, copy, inner, remove_mean
 from prnn_md.md.kernels.chains import add_leg_pulls, chain_stiffness, fill_legs, stiffness_times
-from prnn_md.md.kernels.compiled import BARE, FAST, INLINED
 from prnn_md.md.kernels.field import FENE, HARMONIC, SCALED_PAIR
 from prnn_md.md.kernels.potential import fene, harmonic, push, scaled_pair, separations
 from prnn_md.md.kernels.vectors import components, index_at, part, row, rows_of

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 SOURCE = """
-from prnn_md.md.kernels.compiled import Kernel
+from prnn_md.compiled import Kernel
 
 
 @Kernel

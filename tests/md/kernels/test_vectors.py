@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 from numba.core.errors import TypingError
 
-from prnn_md.md.kernels.compiled import FAST
+from prnn_md.compiled import FAST
 from prnn_md.md.kernels.vectors import components, index_at, part, row, rows_of, set_part, set_row
 
 OPTIONS = {**FAST, "cache": False}

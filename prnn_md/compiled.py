@@ -1,4 +1,4 @@
-"""How numba compiles the functions of this folder, and where it keeps the result."""
+"""How numba compiles the loops of cells, and where it keeps the result."""
 
 import base64
 import fcntl
@@ -84,7 +84,7 @@ def _one_process_at_a_time(lock: Path) -> Iterator[None]:
 def _compile_elsewhere(module: str, name: str, types: tuple[Any, ...]) -> None:
     """Compile a kernel in another process, which keeps the result; without success it is compiled here, later."""
     words = base64.b64encode(pickle.dumps((module, name, types))).decode()
-    command = "import sys; from prnn_md.md.kernels.compiled import compile_here; compile_here(sys.argv[1])"
+    command = "import sys; from prnn_md.compiled import compile_here; compile_here(sys.argv[1])"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     subprocess.run([sys.executable, "-c", command, words], env=environment, capture_output=True, check=False)
 
@@ -108,8 +108,9 @@ def _own_cache() -> None:
     if "NUMBA_CACHE_DIR" in os.environ:
         return
     digest = hashlib.sha256()
-    folder = Path(__file__).parent
-    for source in [*sorted(folder.glob("*.py")), folder.parent / "failure.py"]:
+    package = Path(__file__).parent
+    called = [package / "md" / "failure.py", package / "materials" / "j2_kernels.py", Path(__file__)]
+    for source in [*sorted((package / "md" / "kernels").glob("*.py")), *called]:
         digest.update(source.read_bytes())
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = home / "prnn_md" / f"compiled-{digest.hexdigest()[:16]}"
