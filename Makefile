@@ -60,6 +60,10 @@ bench-labels: $(VENV)/.installed-dev ## measure the label store; ARGS="--quick -
 bench-sweeps: $(VENV)/.installed-dev ## measure what sweeps add to their jobs; ARGS="--quick --json FILE"
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/sweeps.py $(ARGS)
 
+.PHONY: bench-surrogates
+bench-surrogates: $(VENV)/.installed-dev ## measure surrogates against LAMMPS and JAX; ARGS="--quick --json FILE"
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/surrogates $(ARGS)
+
 .PHONY: clean
 clean: ## remove caches and builds; runs in outputs/ and .venv stay
 	rm -rf dist .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.* htmlcov

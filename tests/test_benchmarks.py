@@ -59,6 +59,28 @@ def test_label_store_writes_rows_with_goals(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["rows.json"]
 
 
+def test_surrogates_write_rows_of_ours_against_a_peer(tmp_path: Path) -> None:
+    table = tmp_path / "rows.json"
+    command = [sys.executable, str(ROOT / "benchmarks/surrogates"), "--quick", "--json", str(table)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(table.read_text())
+    assert [row["name"] for row in rows] == [
+        "j2_1280",
+        "j2_10240",
+        "j2_batch_1280",
+        "gru_1280",
+        "md_1280",
+        "md_10240",
+        "md_equal_error",
+        "jax_8",
+        "jax_512",
+    ]
+    for row in rows:
+        assert row["ratio"] == pytest.approx(row["peer"] / row["ours"])
+        assert row["name"] in done.stdout
+
+
 @pytest.mark.acceptance
 def test_sweeps_write_rows_of_ours_against_a_peer(tmp_path: Path) -> None:
     table = tmp_path / "rows.json"

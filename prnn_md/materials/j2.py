@@ -99,18 +99,15 @@ class J2(Cell):
         if strains.device.type != "cpu" or strains.dtype != torch.float64:
             return super().rollout(strains, times, state)
         batch, increments = strains.shape[:-2], strains.shape[-2]
-        stresses, plastic_strain, accumulated = roll_out(
+        stresses, plastic_strain, accumulated, failed = roll_out(
             self._constants,
             strains.reshape(-1, increments, 6),
             state.plastic_strain.reshape(-1, 6),
             state.accumulated.reshape(-1),
+            state.failed.reshape(-1),
         )
-        stresses = stresses.reshape(strains.shape)
-        failed = state.failed.unsqueeze(-1) | ~stresses.isfinite().all(-1)
-        failed = failed.cumsum(-1) > 0
-        stresses = torch.where(failed.unsqueeze(-1), torch.nan, stresses)
         entries = {"plastic_strain": plastic_strain.reshape(*batch, 6), "accumulated": accumulated.reshape(batch)}
-        return stresses, State(failed[..., -1], **entries)
+        return stresses.reshape(strains.shape), State(failed.reshape(batch), **entries)
 
     def strength(self, accumulated: Tensor) -> Tensor:
         """Yield stress (*batch,) after the accumulated plastic strain (*batch,)."""

@@ -5,43 +5,52 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prnn_md.materials.j2_kernels import backward, forward
+from prnn_md.materials.j2_kernels import KEPT, LANES, backward, forward
 
 
 def roll_out(
-    constants: tuple[float, ...], strains: Tensor, plastic_strain: Tensor, accumulated: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Stresses (items, T, 6) along strains of that shape, plastic strain (items, 6) and its amount (items,) at the end.
+    constants: tuple[float, ...], strains: Tensor, plastic_strain: Tensor, accumulated: Tensor, failed: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Stresses (items, T, 6) along strains of that shape; plastic strain (items, 6), its amount and failures (items,)
+    at the end.
 
     `constants` are bulk and shear modulus, yield stress, hardening modulus, saturation stress and rate, and the least
-    slope of `J2`; everything is float64 on the CPU. Where an increment has no solution, NaN follows.
+    slope of `J2`; everything is float64 on the CPU. The stress of an item that has failed is NaN.
     """
-    found: tuple[Tensor, Tensor, Tensor] = _RollOut.apply(  # type: ignore[no-untyped-call]
-        constants, strains, plastic_strain, accumulated
+    valid = torch.where(failed, 0, strains.shape[1])
+    stresses, plastic, amount = _RollOut.apply(  # type: ignore[no-untyped-call]
+        constants, strains, plastic_strain, accumulated, valid
     )
-    return found
+    return stresses, plastic, amount, valid < strains.shape[1]
 
 
 class _RollOut(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, constants: tuple[float, ...], strains: Tensor, plastic_strain: Tensor, accumulated: Tensor
+        ctx: Any,
+        constants: tuple[float, ...],
+        strains: Tensor,
+        plastic_strain: Tensor,
+        accumulated: Tensor,
+        valid: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         needed, strains = any(ctx.needs_input_grad), strains.detach().contiguous()
         plastic, amount = (entry.detach().contiguous().clone() for entry in (plastic_strain, accumulated))
         stresses = torch.empty_like(strains)
-        kept = torch.empty((*strains.shape[:2], 8) if needed else (0, 0, 8), dtype=torch.float64)
-        forward(constants, *(tensor.numpy() for tensor in (strains, stresses, plastic, amount, kept)))
+        blocks = -(-len(strains) // LANES) if needed else 0
+        kept = torch.empty(blocks, strains.shape[1], KEPT, LANES, dtype=torch.float64)
+        forward(constants, *(tensor.numpy() for tensor in (strains, stresses, plastic, amount, valid, kept)))
         ctx.constants = constants
-        ctx.save_for_backward(kept)
+        ctx.save_for_backward(kept, valid, stresses)
         return stresses, plastic, amount
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, of_stress: Tensor, of_plastic: Tensor, of_amount: Tensor) -> tuple[Tensor | None, ...]:
-        (kept,) = ctx.saved_tensors
+        kept, valid, stresses = ctx.saved_tensors
         of_stress = of_stress.contiguous()
         of_strain = torch.empty_like(of_stress)
         of_plastic, of_amount = (gradient.contiguous().clone() for gradient in (of_plastic, of_amount))
-        backward(ctx.constants, *(tensor.numpy() for tensor in (kept, of_stress, of_strain, of_plastic, of_amount)))
-        return None, of_strain, of_plastic, of_amount
+        arrays = (kept, valid, stresses, of_stress, of_strain, of_plastic, of_amount)
+        backward(ctx.constants, *(tensor.numpy() for tensor in arrays))
+        return None, of_strain, of_plastic, of_amount, None

@@ -156,6 +156,23 @@ def test_failure_is_marked_and_touches_no_other_item() -> None:
     assert stresses[2, 4:].isnan().all()
 
 
+@MODELS
+def test_failed_items_leave_the_gradients_of_others_and_of_what_was_before_as_they_are(
+    constants: dict[str, Any],
+) -> None:
+    cell, weights = J2(**constants), torch.linspace(-1, 1, 3 * 12 * 6, dtype=torch.float64).reshape(3, 12, 6)
+    gradients = []
+    for end in (math.nan, 0.0):
+        path = random_path(3, 12)
+        path[1, 7:] = end
+        path.requires_grad_()
+        stresses, _ = cell.rollout(path, torch.arange(12.0))
+        counted = torch.where(stresses.isfinite(), weights * stresses, 0.0)
+        counted[1, 7:] = 0.0
+        gradients.append(torch.autograd.grad(counted.sum(), path)[0])
+    torch.testing.assert_close(*gradients)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
