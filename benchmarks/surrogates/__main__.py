@@ -1,7 +1,7 @@
 """How much faster surrogates are than the simulations that they stand for; everything on one core.
 
 Prints a table; `--json FILE` writes its rows of name, ours, peer, ratio = peer / ours, unit and goal; `--quick` does
-less of everything. All works of a row take turns, several times, and their shortest times count.
+less of everything. The shortest of several times counts, but for labels and roll-outs of MD cells, which are long.
 
 A label is the stress along a path of 60 increments, by LAMMPS, as the mean over 5 samples, of which one is timed. The
 samples are copies of a quenched cell of 160 beads, side by side, moved apart a little and brought to rest; larger ones

@@ -28,7 +28,7 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Our sweepers do not call this, because it lets nothing be said of jobs before all have ended."""
-        raise ConfigError("hydra/sweeper: choose grid or optuna.")
+        raise ConfigError("hydra/sweeper: choose grid, optuna or experiment.")
 
 
 class SlurmLauncher(LocalLauncher):

@@ -11,9 +11,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig
 
 from hydra_plugins.prnn_md_sweeps.launchers import LocalLauncher, SlurmLauncher
-from prnn_md.app.sweeps.plan import extremes, plan
-from prnn_md.app.sweeps.running import exit_code, run_sweep
-from prnn_md.app.sweeps.source import Grid
+from prnn_md.app.sweeps.plan import plan
+from prnn_md.app.sweeps.running import exit_code, jobs_of, run_sweep
 
 
 class GridSweeper(Sweeper):
@@ -44,7 +43,7 @@ class GridSweeper(Sweeper):
         settings = [word for word in self.config.hydra.overrides.hydra if not word.startswith("hydra.mode=")]
         planned = plan([*settings, *arguments])
         if isinstance(self.launcher, SlurmLauncher) and self.launcher.dry_run:
-            print("\n".join(map(str, self.launcher.scripts(Grid(extremes(planned), folder).jobs, folder))))
+            print("\n".join(map(str, self.launcher.scripts(jobs_of(planned, folder), folder))))
             return True
         return run_sweep(folder, arguments, planned, self.launcher.workers(folder), **self.search_options)
 

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,14 @@ from prnn_md.app.metrics_log import RunLogger
 from prnn_md.app.schema_models import EmbeddedCell
 from prnn_md.cell import Cell
 from prnn_md.data.datamodule import PathDataModule
+from prnn_md.data.dataset import resolve as dataset_file
+from prnn_md.md.md_cell import MDCell
 from prnn_md.md.polymer import LIBRARY_KEYS, library_file
 from prnn_md.training.callbacks import BestCheckpoint
 from prnn_md.training.module import SurrogateModule, start_from
+
+TIME_UNITS = {"epsilon/sigma^3": "tau", "MPa": "fs"}
+"""Units of time of MD cells, by their unit of stress."""
 
 TIMED = ("prnn_md.md.langevin.LangevinCell", "prnn_md.md.overdamped.OverdampedCell")
 """Dynamics that follow the times of a path."""
@@ -54,6 +60,7 @@ def build_cell(config: Config) -> Cell:
 def input_files(config: Config, data: PathDataModule) -> dict[str, str]:
     """SHA-256 of the files that a run reads, by their place: the dataset, libraries of cells, a checkpoint."""
     files = [Path(data.file)]
+    files += [dataset_file(test["path"]) for test in config.get("tests", {}).values() if test.get("path") is not None]
     if config.get("ckpt") is not None:
         files.append(Path(config["ckpt"]))
     for md in config.get("md", {}).values():
@@ -71,18 +78,29 @@ def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
     _check_hardware(config)
     _check_units(config, data)
     cell = build_cell(config)
-    for what, ours, theirs in (
-        ("unit of stress", cell.units.stress, data.units),
-        ("stress measure", cell.stress_measure, data.stress_measure),
-    ):
-        if ours != theirs:
-            raise ValueError(f"The model's {what} is {ours}, that of the dataset {data.file} is {theirs}.")
+    check_fits(cell, data.dataset.about, data.file)
     first = next(data.training_chunks())  # balanced over families
     cell.set_scales(first.strain, data.stress_scale, first.times)
     module = bare_module(config, cell, data.stress_scale, str(data.file))
     if config.get("ckpt") is not None:
         start_from(module, config["ckpt"])
     return module
+
+
+def check_fits(cell: Cell, about: Mapping[str, Any], file: Path) -> None:
+    """Raises ValueError for a model and a dataset that do not speak of the same stress, or of the same time."""
+    for what, ours, theirs in (
+        ("unit of stress", cell.units.stress, about["units"]),
+        ("stress measure", cell.stress_measure, about["stress_measure"]),
+    ):
+        if ours != theirs:
+            raise ValueError(f"The model's {what} is {ours}, that of the dataset {file} is {theirs}.")
+    time = TIME_UNITS.get(cell.units.stress)
+    moves = any(isinstance(part, MDCell) and part.rate_dependent for part in cell.modules())
+    if moves and about["time_unit"] not in ("", time):
+        raise ValueError(
+            f"The unit of time of the cells is {time}, that of the dataset {file} is {about['time_unit']}."
+        )
 
 
 def bare_module(config: Config, cell: Cell, stress_scale: Tensor, source: str = "") -> SurrogateModule:
@@ -100,7 +118,7 @@ def _check_units(config: Config, data: PathDataModule) -> None:
                 f"The unit of stress of md.{name} is {unit}, that of the dataset {data.file} is {data.units}: "
                 "choose data of the same material, dataset.path=mine.h5."
             )
-        time = {"epsilon/sigma^3": "tau", "MPa": "fs"}[unit]
+        time = TIME_UNITS[unit]
         if "dynamics" in node and node["dynamics"]["_target_"] in TIMED and data.time_unit not in ("", time):
             units = f"{time}, that of the dataset {data.file} is {data.time_unit}"
             raise ValueError(f"The unit of time of md.{name} is {units}: choose data of the same material.")

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import typing
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from prnn_md.app.fields import Target, members, registered_targets, shown
@@ -11,6 +12,12 @@ from prnn_md.app.fields import Target, members, registered_targets, shown
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message names the key, the value and what is allowed."""
+
+
+def check_parent(file: Path) -> None:
+    """Raises ConfigError for a file to be written whose folder is not there, before any work is done for it."""
+    if not file.absolute().parent.is_dir():
+        raise ConfigError(f"out={file}: there is no folder {file.absolute().parent}: make it, or choose another.")
 
 
 def check_fields(schema: type, value: Any, path: str = "", only: Sequence[str] = ()) -> None:

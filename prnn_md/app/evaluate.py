@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prnn_md.app.checking import ConfigError, alternatives
+from prnn_md.app.checking import ConfigError, alternatives, check_parent
 from prnn_md.app.faults import EXIT_CONFIG, EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ split       test by default; train, pool or valid
 families    families of paths, with commas; by default all
 rates       mean strain rates of paths, with commas; by default all
 increments  increments in which the paths are followed; by default those of the labels
-out         JSON file for the numbers; it must not be there yet
+out         JSON file for the numbers
 md.*        any key of the run's MD cells, to change it without training again, as of `prnn-md predict`
 """
 _KEYS = ("run", "path", "split", "families", "rates", "increments", "out")
@@ -61,7 +61,8 @@ def main(words: Sequence[str]) -> int:
 
 def evaluate(question: _Question) -> None:
     """Print the errors, and write them where that is asked for; ValueError for a run or paths that do not fit."""
-    from prnn_md.app.further_tests import answers_to, check_units
+    from prnn_md.app.building import check_fits
+    from prnn_md.app.further_tests import answers_to
     from prnn_md.app.instantiation import build
     from prnn_md.app.ledger import write_json
     from prnn_md.app.trained import finished_result, run_config, trained_cell
@@ -72,7 +73,7 @@ def evaluate(question: _Question) -> None:
     config = run_config(question.run)
     dataset = build(config["dataset"]).dataset if question.path is None else DatasetFile(question.path)
     cell = trained_cell(question.run, question.changes)
-    check_units(cell, dataset)
+    check_fits(cell, dataset.about, dataset.path)
     answers = answers_to(
         cell,
         dataset,
@@ -87,7 +88,8 @@ def evaluate(question: _Question) -> None:
     rows += [_row(name, answers.of_family(name)) for name in families] if len(families) > 1 else []
     _print(f"{config['label']}, {question.split} paths of {dataset.path}", rows)
     if question.out is not None:
-        write_json(question.out, {"run": str(question.run), "dataset": str(dataset.path), "errors": rows})
+        asked = {name: value for name, value in asdict(question).items() if name not in ("run", "path", "out")}
+        write_json(question.out, {"run": str(question.run), "dataset": str(dataset.path), **asked, "errors": rows})
 
 
 def _row(name: str, answers: "Answers") -> dict[str, Any]:
@@ -123,8 +125,8 @@ def _parsed(words: Sequence[str]) -> _Question:
         values[name] = value
     if not values.get("run"):
         raise ConfigError("run= is missing. See `prnn-md evaluate --help`.")
-    if "out" in values and Path(values["out"]).exists():
-        raise ConfigError(f"out={values['out']} is there already: remove it, or choose another file.")
+    if "out" in values:
+        check_parent(Path(values["out"]))
     parts: dict[str, Any] = {name: values[name] for name in ("path", "split") if name in values}
     if "families" in values:
         parts["families"] = tuple(values["families"].split(","))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prnn_md.app.checking import ConfigError, alternatives
+from prnn_md.app.checking import ConfigError, alternatives, check_parent
 from prnn_md.app.faults import EXIT_CONFIG, EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ To use it:
 A PRNN with MD cells cannot be exported: these are programs. Use `prnn-md predict`, or the package itself.
 """
 _KEYS = ("run", "out")
+TOLERANCE = 1e-8
+"""Largest relative difference between the model and its export."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -60,6 +62,8 @@ def main(words: Sequence[str]) -> int:
     run = Path(values["run"])
     out = Path(values.get("out", run / "surrogate.pt2"))
     try:
+        if "out" in values:
+            check_parent(out)
         largest = export(run, out)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -92,8 +96,16 @@ def export(run: Path, out: Path) -> float:
         "versions": result["versions"],
     }
     with replaced_when_done(out) as temporary:
-        exported(cell, temporary, {"about.json": json.dumps(about)})
-    return difference(cell, out, result["largest_strain"])
+        try:
+            exported(cell, temporary, {"about.json": json.dumps(about)})
+        except (RuntimeError, TypeError) as error:  # the many faults of torch.export
+            raise ValueError(f"run={run}: torch cannot export {type(cell).__name__}: {error}") from error
+        largest = difference(cell, temporary, result["largest_strain"])
+        if not largest <= TOLERANCE:
+            raise ValueError(
+                f"run={run}: the exported model differs from that of the run by {largest:.0e}: not written."
+            )
+    return largest
 
 
 def _check_exportable(cell: "Cell") -> None:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from prnn_md.app.building import check_fits
 from prnn_md.app.composition import Config
 from prnn_md.app.evaluation import errors, predicted_stress
 from prnn_md.app.trained import with_changes
@@ -72,12 +73,14 @@ def further_metrics(config: Config, cell: Cell, data: PathDataModule, trained: b
     for name, test in config.get("tests", {}).items():
         try:
             dataset = data.dataset if test.get("path") is None else DatasetFile(test["path"])
-            check_units(cell, dataset)
+            model = with_changes(cell, config, test.get("changes", ()))
+            check_fits(model, dataset.about, dataset.path)
+            families = data.families if test.get("path") is None else None
             answers = answers_to(
-                with_changes(cell, config, test.get("changes", ())),
+                model,
                 dataset,
                 "test",
-                Selection(test.get("families"), test.get("rates")),
+                Selection(test.get("families") or families, test.get("rates")),
                 test.get("increments"),
                 config["dataset"]["batch_size"],
                 f"{config['label']} {'' if trained else 'un'}trained, test {name}",
@@ -90,10 +93,3 @@ def further_metrics(config: Config, cell: Cell, data: PathDataModule, trained: b
         metrics |= {f"{name}/{'' if trained else 'untrained_'}{what}": value for what, value in judged.items()}
         metrics |= {f"{name}/floor": floor, f"{name}/zero_error": answers.zero_error}
     return metrics
-
-
-def check_units(cell: Cell, dataset: OpenDataset) -> None:
-    """Raises ValueError for data in another unit of stress than the model's."""
-    if dataset.about["units"] != cell.units.stress:
-        units = f"{dataset.about['units']}, that of the model is {cell.units.stress}"
-        raise ValueError(f"the unit of stress of {dataset.path} is {units}.")

@@ -22,7 +22,9 @@ from prnn_md.app.schema import MODEL_KEYS, TrainConfig
 
 def checked_config(words: Sequence[str]) -> Config:
     """The resolved configuration of a command line of overrides; raises ConfigError if it cannot be used."""
-    return resolve(checked_composition(words))
+    config = resolve(checked_composition(words))
+    _check_changes(config)
+    return config
 
 
 def checked_composition(words: Sequence[str], with_hydra: bool = False) -> DictConfig:
@@ -89,6 +91,8 @@ def comparisons(main: Config) -> dict[str, Config]:
         mixed = {key: (own if key in MODEL_KEYS else main).get(key) for key in own | main} | {"compare": []}
         repeated = sum(known.split("-")[0] == option for known in found)
         folder = f"{option}-{repeated + 1}" if repeated else option
+        if "md" not in own:
+            mixed["tests"] = {name: test for name, test in main["tests"].items() if not test.get("changes")}
         found[folder] = {name: mixed[name] for name in KEYS if mixed.get(name) is not None}
     return found
 
@@ -105,6 +109,18 @@ def changed(config: Config, words: Sequence[str]) -> Config:
     plain = cast(Config, OmegaConf.to_container(new))
     check_fields(TrainConfig, plain)
     return plain
+
+
+def _check_changes(config: Config) -> None:
+    """The changes of further tests must be of keys that the cells have."""
+    for name, test in config["tests"].items():
+        for word in test.get("changes", ()):
+            try:
+                if not word.startswith("md."):
+                    raise ConfigError(f"{word}: only keys of the cells inside a PRNN, md.*, can be changed.")
+                changed(config, [word])
+            except ConfigError as error:
+                raise ConfigError(f"tests.{name}.changes: {error}") from None
 
 
 def _values(override: Override) -> list[str]:

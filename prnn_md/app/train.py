@@ -101,12 +101,20 @@ def _answered_by_hydra(words: Sequence[str]) -> int:
 
 def _checked_plan(words: Sequence[str]) -> "Plan":
     """What a sweep is to run; raises ConfigError for one with a job that cannot be run."""
+    from prnn_md.app.checking import ConfigError
     from prnn_md.app.overrides import checked_config, comparisons, with_every_word
-    from prnn_md.app.sweeps.plan import extremes, plan
+    from prnn_md.app.sweeps.plan import Experiment, extremes, plan
 
     planned = plan(words)
+    grids = {job.words: job.grid for job in planned.jobs} if isinstance(planned, Experiment) else {}
     for job in with_every_word(extremes(planned)):
-        comparisons(checked_config(job))
+        try:
+            comparisons(checked_config(job))
+        except ConfigError as error:
+            if tuple(job) not in grids:
+                raise
+            hint = "hydra.sweeper.only=[...] takes some of the grids."
+            raise ConfigError(f"{error}\nThis is of the grid {grids[tuple(job)]}; {hint}") from None
     return planned
 
 

@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from prnn_md.app.building import bare_module, build_cell, use_hardware
+from prnn_md.app.checking import ConfigError
 from prnn_md.app.composition import Config
 from prnn_md.app.ledger import read_result
 from prnn_md.app.overrides import changed
@@ -53,7 +54,12 @@ def with_changes(cell: Cell, config: Config, changes: Sequence[str]) -> Cell:
     if not changes:
         return cell
     new = build_cell(changed(config, changes))
-    new.load_state_dict(cell.state_dict())
+    try:
+        new.load_state_dict(cell.state_dict())
+    except RuntimeError:
+        raise ConfigError(
+            f"{' '.join(changes)}: this changes the shape of what was trained: it needs a training of its own."
+        ) from None
     if any(".parameters" in word for word in changes):
         for part in new.modules():
             if isinstance(part, MDCell):

@@ -73,6 +73,8 @@ class PathDataModule(LightningDataModule):
         self.dataset.verify()
         self.batch_size, self.seed, self.families = batch_size, seed, families
         self.n_replicas, self.noise = n_replicas, noise
+        if families is not None and not set(train_families or ()) <= set(families):
+            raise ValueError(f"train_families must be among families, {', '.join(families)}; got {train_families}.")
         seen = Selection(train_families or families, train_rates)
         generator = torch.Generator().manual_seed(seed)
         self.train_indices = self._choose(("train", "pool"), seen, n_train, generator)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
-from prnn_md.data.dataset import StressStrainData, indices_of
+from prnn_md.data.dataset import CHUNK, StressStrainData, indices_of
 
 
 class OpenDataset(Protocol):
@@ -43,12 +44,15 @@ class Selection:
         return self._at_rates(found, dataset, self.rates)
 
     def _at_rates(self, indices: Sequence[int], dataset: OpenDataset, wanted: Sequence[float]) -> list[int]:
-        rates = mean_rates(dataset.read())
+        places = range(len(dataset.split))
+        starts = range(0, len(places), CHUNK)
+        rates = torch.cat([mean_rates(dataset.read(places[start : start + CHUNK])) for start in starts]).tolist()
         for rate in wanted:
-            if not any(_same(rate, there) for there in rates.tolist()):
-                known = ", ".join(sorted({f"{there:.3g}" for there in rates.tolist()}))
-                raise ValueError(f"rates: {dataset.path} has no paths at {rate:g}, but at {known}.")
-        return [index for index in indices if any(_same(rate, float(rates[index])) for rate in wanted)]
+            if not any(_same(rate, there) for there in rates):
+                near = sorted({float(f"{there:.3g}") for there in rates}, key=lambda there: abs(there - rate))[:3]
+                known = ", ".join(f"{there:g}" for there in near)
+                raise ValueError(f"rates: {dataset.path} has no paths at {rate:g}; the nearest are {known}.")
+        return [index for index in indices if any(_same(rate, rates[index]) for rate in wanted)]
 
 
 def mean_rates(data: StressStrainData) -> Tensor:

@@ -94,20 +94,27 @@ class J2(Cell):
         return stress, State(failed, plastic_strain=plastic_strain, accumulated=state.accumulated + increment)
 
     def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """As for every cell; on the CPU and in float64 by compiled loops, with their own way back."""
+        """As for every cell; on the CPU and in float64 by compiled loops, which can be differentiated once.
+
+        ValueError for strains without six components, or with other times.
+        """
+        points = strains.shape[-2]
+        if strains.shape[-1] != 6 or times.shape[-1] != points:
+            shapes = f"got {tuple(strains.shape)} and {tuple(times.shape)}"
+            raise ValueError(f"A path needs strains (*batch, T+1, 6) and times (T+1,) or (*batch, T+1), {shapes}.")
         state = self.initial_state(strains.shape[:-2]) if state is None else state
         if strains.device.type != "cpu" or strains.dtype != torch.float64:
             return super().rollout(strains, times, state)
-        batch, increments = strains.shape[:-2], strains.shape[-2]
+        batch = torch.broadcast_shapes(strains.shape[:-2], state.batch_shape)
         stresses, plastic_strain, accumulated, failed = roll_out(
             self._constants,
-            strains.reshape(-1, increments, 6),
-            state.plastic_strain.reshape(-1, 6),
-            state.accumulated.reshape(-1),
-            state.failed.reshape(-1),
+            strains.expand(*batch, points, 6).reshape(-1, points, 6),
+            state.plastic_strain.expand(*batch, 6).reshape(-1, 6),
+            state.accumulated.expand(batch).reshape(-1),
+            state.failed.expand(batch).reshape(-1),
         )
         entries = {"plastic_strain": plastic_strain.reshape(*batch, 6), "accumulated": accumulated.reshape(batch)}
-        return stresses.reshape(strains.shape), State(failed.reshape(batch), **entries)
+        return stresses.reshape(*batch, points, 6), State(failed.reshape(batch), **entries)
 
     def strength(self, accumulated: Tensor) -> Tensor:
         """Yield stress (*batch,) after the accumulated plastic strain (*batch,)."""

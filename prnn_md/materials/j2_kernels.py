@@ -42,7 +42,7 @@ def _root(excess, linear, fading, rate, least_slope, tolerance):
 
 
 @Kernel
-def forward(constants, strains, stresses, plastic, accumulated, valid, kept):
+def follow(constants, strains, stresses, plastic, accumulated, valid, kept):
     """Fill stresses (items, T, 6) and, if it has room, what the way back needs, (blocks, T, KEPT, LANES).
 
     Plastic strain (items, 6) and its amount (items,) go to the end of the path. `valid` (items,) is the number of
@@ -128,7 +128,7 @@ def forward(constants, strains, stresses, plastic, accumulated, valid, kept):
 
 
 @Kernel
-def backward(constants, kept, valid, stresses, of_stress, of_strain, of_plastic, of_amount):
+def follow_back(constants, kept, valid, stresses, of_stress, of_strain, of_plastic, of_amount):
     """Fill the gradients by the strains; those by plastic strain and its amount go from the end to the beginning.
 
     With the flow c d n, c = sqrt(3/2), along the direction n of the trial stress s, and its increment d, which solves

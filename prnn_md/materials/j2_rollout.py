@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prnn_md.materials.j2_kernels import KEPT, LANES, backward, forward
+from prnn_md.materials.j2_kernels import KEPT, LANES, follow, follow_back
 
 
 def roll_out(
@@ -39,7 +39,7 @@ class _RollOut(torch.autograd.Function):
         stresses = torch.empty_like(strains)
         blocks = -(-len(strains) // LANES) if needed else 0
         kept = torch.empty(blocks, strains.shape[1], KEPT, LANES, dtype=torch.float64)
-        forward(constants, *(tensor.numpy() for tensor in (strains, stresses, plastic, amount, valid, kept)))
+        follow(constants, *(tensor.numpy() for tensor in (strains, stresses, plastic, amount, valid, kept)))
         ctx.constants = constants
         ctx.save_for_backward(kept, valid, stresses)
         return stresses, plastic, amount
@@ -52,5 +52,5 @@ class _RollOut(torch.autograd.Function):
         of_strain = torch.empty_like(of_stress)
         of_plastic, of_amount = (gradient.contiguous().clone() for gradient in (of_plastic, of_amount))
         arrays = (kept, valid, stresses, of_stress, of_strain, of_plastic, of_amount)
-        backward(ctx.constants, *(tensor.numpy() for tensor in arrays))
+        follow_back(ctx.constants, *(tensor.numpy() for tensor in arrays))
         return None, of_strain, of_plastic, of_amount, None

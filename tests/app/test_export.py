@@ -40,7 +40,8 @@ def test_a_finished_run_is_exported_and_used_by_the_example(
     "words",
     [
         ["md=elastic"],
-        ["md=viscoelastic"],
+        ["md=viscoelastic", "encoder=low_rank"],
+        ["md=fibre", "dataset.path=mine.h5"],
         ["md=j2", "md.j2.saturation_stress=2.0", "md.j2.saturation_rate=30.0", "encoder=multilayer"],
         ["model=gru", "model.layers=2"],
         ["model=lstm"],

@@ -13,7 +13,7 @@ from prnn_md.app.checking import ConfigError
 from prnn_md.app.composition import Config
 from prnn_md.app.evaluate import main
 from prnn_md.app.ledger import read_result
-from prnn_md.app.overrides import checked_config
+from prnn_md.app.overrides import checked_config, comparisons
 from prnn_md.app.predictions import Predictions
 from prnn_md.app.trained import run_config, trained_cell
 from prnn_md.app.training_job import run
@@ -84,18 +84,19 @@ def test_evaluate_takes_another_dataset_and_choices(
     assert main(words) == 0
     (row,) = json.loads(out.read_text())["errors"]
     assert (row["paths"], row["number"]) == ("all", 2)
-    assert main(words) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert main([*words[:-1], "out=nowhere/errors.json"]) == 2
+    assert "there is no folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (["families=spiral"], 1, "tiny.h5 has no paths of 'spiral', but of "),
-        (["rates=3.5"], 1, "has no paths at 3.5, but at "),
+        (["rates=3.5"], 1, "has no paths at 3.5; the nearest are "),
         (["increments=3"], 1, "the paths of tiny have 5; choose a divisor or a multiple"),
         (["increments=few"], 2, "rates and increments are numbers"),
         (["md.j2.youngs=1"], 1, "Did you mean md.j2.youngs_modulus?"),
+        (["md.j2.count=3"], 1, "md.j2.count=3: this changes the shape of what was trained"),
         (["split=exam"], 1, "The split must be one of"),
         (["strain=a.csv"], 2, "strain=a.csv: write key=value"),
         (["path=nowhere.h5"], 1, "There is no dataset 'nowhere.h5'"),
@@ -119,7 +120,7 @@ def test_data_in_another_unit_are_refused(
     tested_run: Path, tiny_dataset_in_mpa: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([f"run={tested_run}", f"path={tiny_dataset_in_mpa}"]) == 1
-    assert "is MPa, that of the model is epsilon/sigma^3" in capsys.readouterr().err
+    assert "The model's unit of stress is epsilon/sigma^3, that of the dataset" in capsys.readouterr().err
 
 
 def test_a_test_that_does_not_fit_is_named(tiny_config: Callable[..., Config], tmp_path: Path) -> None:
@@ -131,6 +132,36 @@ def test_a_test_that_does_not_fit_is_named(tiny_config: Callable[..., Config], t
 def test_names_of_tests_are_not_those_of_other_metrics(tiny_words: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"tests\.valid: choose a name other than train, valid"):
         checked_config([*tiny_words, "+tests.valid={increments: 5}"])
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("md.j2.youngs=1.0", r"tests\.soft\.changes: md\.j2\.youngs=1\.0: there is no such key"),
+        ("optimizer.lr=1.0", r"tests\.soft\.changes: optimizer\.lr=1\.0: only keys of the cells inside"),
+    ],
+)
+def test_changes_that_do_not_fit_are_refused_before_any_work(word: str, message: str, tiny_words: list[str]) -> None:
+    with pytest.raises(ConfigError, match=message):
+        checked_config([*tiny_words, f"+tests.soft.changes=['{word}']"])
+
+
+def test_models_without_cells_are_compared_without_tests_that_change_them(tiny_words: list[str]) -> None:
+    words = [*tiny_words, "compare=[gru]", "tests=step_size", "+tests.soft.changes=['md.j2.youngs_modulus=1.0']"]
+    config = checked_config(words)
+    assert list(config["tests"]) == ["coarse", "fine", "soft"]
+    assert list(comparisons(config)["gru"]["tests"]) == ["coarse", "fine"]
+
+
+def test_a_choice_of_families_holds_for_tests_on_the_same_dataset(
+    tiny_words: list[str], tiny_dataset: Path, tmp_path: Path, without_figures: None
+) -> None:
+    family = read_dataset(tiny_dataset).family[0]
+    words = [f"dataset.families=[{family}]", "dataset.n_train=2", "+tests.same.increments=5"]
+    config = checked_config([*tiny_words, *words])
+    run(config, {}, tmp_path / "run")
+    metrics = read_result(tmp_path / "run")["metrics"]
+    assert metrics["same/error"] == pytest.approx(metrics["test/error"])
 
 
 def test_configurations_from_before_there_were_tests_can_be_used(tested_run: Path, tmp_path: Path) -> None:

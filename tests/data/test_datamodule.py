@@ -124,6 +124,8 @@ def test_training_and_validation_may_see_fewer_families_than_the_test(numbered: 
     for indices in (module.train_indices, module.valid_indices):
         assert set(families(module, indices)) == {"random"}
     assert set(families(module, module.test_indices)) == set(FAMILIES)
+    with pytest.raises(ValueError, match=r"train_families must be among families, unloading; got \['random'\]"):
+        PathDataModule(numbered, families=["unloading"], train_families=["random"])
 
 
 def test_training_may_be_kept_to_some_strain_rates(numbered: str) -> None:
@@ -132,7 +134,7 @@ def test_training_may_be_kept_to_some_strain_rates(numbered: str) -> None:
     assert sorted(module.train_indices) == [2, 5]
     assert module.valid_indices == (13,)
     assert module.test_indices == tuple(range(18, 24))
-    with pytest.raises(ValueError, match=r"numbered\.h5 has no paths at 7, but at 0\.00122, "):
+    with pytest.raises(ValueError, match=r"numbered\.h5 has no paths at 7; the nearest are 0\.0294, 0\.0282, 0\.0269"):
         PathDataModule(numbered, train_rates=[7.0])
     with pytest.raises(DatasetError, match=r"it has no valid paths at the rates 0\.0012247"):
         PathDataModule(numbered, train_rates=[6**0.5 / 2000])

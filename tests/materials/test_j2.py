@@ -156,6 +156,24 @@ def test_failure_is_marked_and_touches_no_other_item() -> None:
     assert stresses[2, 4:].isnan().all()
 
 
+def test_states_of_other_shapes_are_broadcast_and_wrong_shapes_refused() -> None:
+    cell, path = J2(**LINEAR), random_path(3, 6)
+    expected, _ = cell.rollout(path, torch.arange(6.0))
+    for shape in ((), (1,)):
+        stresses, state = cell.rollout(path, torch.arange(6.0), cell.initial_state(shape))
+        assert torch.equal(stresses, expected)
+        assert state.batch_shape == (3,)
+    stresses, state = cell.rollout(path[0], torch.arange(6.0), cell.initial_state((2,)))
+    assert torch.equal(stresses, expected[:1].expand(2, -1, -1))
+    assert cell.rollout(path[:0], torch.arange(6.0))[0].shape == (0, 6, 6)
+    with pytest.raises(RuntimeError, match="should be broadcastable"):
+        cell.rollout(path, torch.arange(6.0), cell.initial_state((2,)))
+    with pytest.raises(ValueError, match=r"got \(3, 6, 5\) and \(6,\)"):
+        cell.rollout(path[..., :5], torch.arange(6.0))
+    with pytest.raises(ValueError, match=r"got \(3, 6, 6\) and \(4,\)"):
+        cell.rollout(path, torch.arange(4.0))
+
+
 @MODELS
 def test_failed_items_leave_the_gradients_of_others_and_of_what_was_before_as_they_are(
     constants: dict[str, Any],

@@ -1,8 +1,10 @@
 """`runs.jsonl`, the committed results of an experiment: one line for every job that has finished."""
 
+import fcntl
 import json
 import os
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -47,35 +49,55 @@ def read_lines(file: Path) -> list[Line]:
     """
     if not file.is_file():
         return []
-    whole = file.read_text().splitlines(keepends=True)
     lines: list[Line] = []
-    for number, text in enumerate(whole, start=1):
-        if not text.endswith("\n"):
-            break
+    for number, text in enumerate(file.read_text()[: _whole(file.read_text())].splitlines(), start=1):
         try:
             line = json.loads(text)
             line["grid"], line["words"], line["files"]
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{file}, line {number} cannot be used ({error}): restore it, or remove it.") from error
         lines.append(line)
-    _check_same_files(file, lines)
     return lines
 
 
 def add_line(file: Path, line: Line) -> None:
     """Add a line, which is on disk afterwards, behind the last whole one."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a+b") as lines:
+    with file.open("a+", encoding="utf-8") as lines:
+        fcntl.flock(lines, fcntl.LOCK_EX)
         lines.seek(0)
-        lines.truncate(lines.read().rfind(b"\n") + 1)
-        lines.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+        there = lines.read()
+        whole = there[: _whole(there)]
+        lines.truncate(len(whole.encode()))
+        start = "\n" if whole and not whole.endswith("\n") else ""
+        lines.write(f"{start}{json.dumps(line, allow_nan=False)}\n")
         lines.flush()
         os.fsync(lines.fileno())
 
 
-def _check_same_files(file: Path, lines: Sequence[Line]) -> None:
+def check_files(file: Path, lines: Sequence[Line]) -> None:
+    """ConfigError where the lines are of different versions of an input file, or of another than what ships now."""
+    from prnn_md.data.dataset import SETS
+    from prnn_md.md.library import FOLDER as LIBRARIES
+
+    shipped = {path.name: path for folder in (SETS, LIBRARIES) for path in folder.glob("*.h5")}
     seen: dict[str, str] = {}
     for line in lines:
         for name, digest in line["files"].items():
-            if seen.setdefault(name, digest) != digest:
-                raise ConfigError(f"{file}: its runs were made with several versions of {name}; remove the older ones.")
+            if name not in seen:
+                seen[name] = sha256(shipped[name].read_bytes()).hexdigest() if name in shipped else digest
+            if seen[name] != digest:
+                raise ConfigError(
+                    f"{file}: the run {' '.join(line['words'])} was made with another version of {name}: remove its "
+                    "line, or choose another folder by hydra.sweeper.results."
+                )
+
+
+def _whole(text: str) -> int:
+    """The length of a text without a last line that was cut short."""
+    end = text.rfind("\n") + 1
+    try:
+        json.loads(text[end:])
+    except ValueError:
+        return end
+    return len(text)

@@ -1,6 +1,7 @@
 """What each named study asks of its runs, and how it is drawn."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +18,33 @@ TARGET = 0.15
 
 PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "unloading": (("cycles", "monotonic"),),
-    "rate": (("slow", "trained_rate"), ("fast", "trained_rate")),
     "step_size": (("coarse", "test"), ("fine", "test")),
-    "transfer": (("changed", "test"),),
 }
 """Tests whose errors a study compares: what the model has not seen, and what it has."""
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, BLACK, GREY)
 
 
-def data_efficiency(groups: Sequence[Group]) -> dict[str, Any]:
+def data_efficiency(groups: Sequence[Group], grids: Sequence[str]) -> dict[str, Any]:
     """Net error over the number of training paths, and the numbers at which models first reach the target.
 
-    What is there without training counts as one path. Where the first model gets there and another does not, their
-    ratio is a lower bound: the size of the pool over the paths of the first.
+    The first grid is the reference, to whose number that of every other model is taken in proportion. What is there
+    without training counts as one path. Where a model does not get there, its ratio is a lower bound: that of the most
+    paths that it was given.
     """
     curves = {name: _curve(members) for name, members in _by_grid(groups).items()}
-    pool = max(group.n_train for group in groups)
     at_target = {name: _paths_at_target(curve) for name, curve in curves.items()}
-    first = next(iter(curves))
-    own = at_target[first]
-    others = {name: number for name, number in at_target.items() if name != first}
+    reference, others = grids[0], [name for name in curves if name != grids[0]]
+    own = at_target.get(reference)
+    asked = {name: at_target[name] or max(curves[name], default=0) for name in others}
     return {
         "target": TARGET,
+        "reference": reference,
         "net_error": {name: {str(n): value for n, value in curve.items()} for name, curve in curves.items()},
-        "pool": pool,
+        "pool": max(group.n_train for group in groups),
         "paths_at_target": at_target,
-        "paths_ratio": {name: None if own is None else (number or pool) / own for name, number in others.items()},
-        "is_lower_bound": {name: own is not None and number is None for name, number in others.items()},
+        "paths_ratio": {name: None if own is None else asked[name] / own for name in others},
+        "is_lower_bound": {name: own is not None and at_target[name] is None for name in others},
     }
 
 
@@ -57,7 +57,8 @@ def _curve(groups: Sequence[Group]) -> dict[int, float]:
     curve: dict[int, float] = {}
     if all(any(word.startswith("md=") for word in group.lines[0]["words"]) for group in groups):
         samples = [value for group in groups for value in group.samples("untrained/net_error")]
-        curve[0] = sum(samples) / len(samples)
+        if samples:
+            curve[0] = sum(samples) / len(samples)
     for group in sorted(groups, key=lambda group: group.n_train):
         mean = group.mean(NET)
         if mean is not None:
@@ -65,8 +66,12 @@ def _curve(groups: Sequence[Group]) -> dict[int, float]:
     return curve
 
 
-def _ratios(pairs: Sequence[tuple[str, str]]) -> Callable[[Sequence[Group]], dict[str, Any]]:
-    def study(groups: Sequence[Group]) -> dict[str, Any]:
+Study = Callable[[Sequence[Group], Sequence[str]], dict[str, Any]]
+"""What a summary says of groups of runs, given the names of all grids of the study in their order."""
+
+
+def _ratios(pairs: Sequence[tuple[str, str]]) -> Study:
+    def study(groups: Sequence[Group], grids: Sequence[str]) -> dict[str, Any]:
         return {"ratios": [_ratio(group, *pair) for group in groups for pair in pairs]}
 
     return study
@@ -83,7 +88,7 @@ def _ratio(group: Group, unseen: str, seen: str) -> dict[str, Any]:
     return {"model": group.grid, **group.values, "unseen": unseen, "seen": seen, **values, **zero}
 
 
-STUDIES: Mapping[str, Callable[[Sequence[Group]], dict[str, Any]]] = {
+STUDIES: Mapping[str, Study] = {
     "data_efficiency": data_efficiency,
     **{name: _ratios(pairs) for name, pairs in PAIRS.items()},
 }
@@ -107,7 +112,7 @@ def _draw_curves(axes: Axes, groups: Sequence[Group], target: float | None) -> N
     for (name, members), colour in zip(_by_grid(groups).items(), COLOURS * 9, strict=False):
         ordered = sorted(members, key=lambda group: group.n_train)
         numbers = [group.n_train for group in ordered]
-        values = [group.mean(NET) or 0.0 for group in ordered]
+        values = [_or_nan(group.mean(NET)) for group in ordered]
         spread = [group.spread(NET) or 0.0 for group in ordered]
         axes.errorbar(numbers, values, spread, color=colour, marker="o", markersize=4, capsize=2, label=name)
         untrained = _curve(members).get(0)
@@ -119,7 +124,7 @@ def _draw_curves(axes: Axes, groups: Sequence[Group], target: float | None) -> N
             f"target {target}", (1.0, target), (-2, 2), ("axes fraction", "data"), "offset points", ha="right"
         )
     axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.set_yscale("symlog", linthresh=0.05)  # an error below the noise of the labels is negative
     axes.set_xlabel("training paths")
     axes.set_ylabel("net test error / stress scale")
     axes.legend(frameon=False, fontsize=8)
@@ -130,7 +135,7 @@ def _draw_tests(axes: Axes, groups: Sequence[Group], tests: Sequence[str]) -> No
     width = 0.8 / len(tests)
     for place, test in enumerate(tests):
         left = [number + (place - (len(tests) - 1) / 2) * width for number in range(len(groups))]
-        values = [group.mean(f"{test}/net_error") or 0.0 for group in groups]
+        values = [_or_nan(group.mean(f"{test}/net_error")) for group in groups]
         spread = [group.spread(f"{test}/net_error") or 0.0 for group in groups]
         axes.bar(left, values, 0.92 * width, yerr=spread, color=COLOURS[place], capsize=2, label=test.replace("_", " "))
         zeros = [group.mean(f"{test}/zero_error") for group in groups]
@@ -142,6 +147,11 @@ def _draw_tests(axes: Axes, groups: Sequence[Group], tests: Sequence[str]) -> No
     axes.set_xticks(range(len(groups)), names, rotation=20, ha="right", fontsize=8)
     axes.set_ylabel("net error / stress scale")
     axes.legend(frameon=False, fontsize=8)
+
+
+def _or_nan(value: float | None) -> float:
+    """The value as a figure takes it, which leaves out NaN."""
+    return nan if value is None else value
 
 
 def _by_grid(groups: Sequence[Group]) -> dict[str, list[Group]]:

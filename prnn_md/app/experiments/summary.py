@@ -1,5 +1,6 @@
 """What all runs of an experiment say together: means and spreads over seeds, and what the study asks of them."""
 
+import shlex
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,24 +43,26 @@ class Group:
 
 
 def summarize(experiment: Experiment) -> None:
-    """Write summary.json and the figure of all runs so far into the folder of results; nothing where there is none."""
+    """Write summary.json and the figure of all runs of the study so far, also of grids that were not asked for now.
+
+    Nothing where there is none. `finite` says over how many runs each mean is.
+    """
     from prnn_md.app.experiments.studies import STUDIES, draw
 
     found = {tuple(line["words"]): line for line in read_lines(experiment.results / FILE)}
-    lines = [found[job.words] for job in experiment.jobs if job.words in found]
+    lines = [found[job.words] for job in experiment.study if job.words in found]
     if not lines:
         return
     groups = groups_of(lines)
     content = {
         "experiment": experiment.name,
-        "command": f"python train.py -m experiment={experiment.name}",
-        "jobs": len(experiment.jobs),
+        "command": shlex.join(["python", "train.py", "-m", *experiment.command]),
+        "grids": {name: list(words) for name, words in experiment.grids.items()},
+        "jobs": len(experiment.study),
         "finished": len(lines),
-        "versions": _all_of("versions", lines),
-        "python": _all_of("python", lines),
-        "commits": _all_of("commit", lines),
+        **{name: _all_of(name, lines) for name in ("versions", "python", "commit", "dirty", "seed")},
         "files": {name: digest for line in lines for name, digest in line["files"].items()},
-        **(STUDIES[experiment.name](groups) if experiment.name in STUDIES else {}),
+        **(STUDIES[experiment.name](groups, list(experiment.grids)) if experiment.name in STUDIES else {}),
         "groups": [_entry(group) for group in groups],
     }
     write_json(experiment.results / SUMMARY, content)
@@ -92,9 +95,11 @@ def _entry(group: Group) -> dict[str, Any]:
         "grid": group.grid,
         "values": group.values,
         "runs": len(group.lines),
+        "seeds": [line["seed"] for line in group.lines],
         "n_train": group.n_train,
         "trainable_parameters": group.lines[0]["trainable_parameters"],
         "training_s": statistics.mean(line["wall_s"]["training"] for line in group.lines),
+        "finite": {name: len(group.samples(name)) for name in names},
         "mean": {name: group.mean(name) for name in names},
         "spread": {name: group.spread(name) for name in names},
     }

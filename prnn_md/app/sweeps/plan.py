@@ -1,6 +1,6 @@
 """What a sweep is to run, from the words of its command line: all combinations of values, or a search space."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from prnn_md.app.composition import EXPERIMENTS
 from prnn_md.app.fields import shown
 from prnn_md.app.overrides import checked_composition, parsed, sweep_runs
 from prnn_md.app.sweeps.options import check_options
+
+RESULTS = "results"
+"""Folder of the results of experiments that nobody has changed."""
 
 SEARCH, EXPERIMENT = "OptunaSweeper", "ExperimentSweeper"
 """Names of the sweepers that choose values themselves, and that run several grids; the other one runs a single grid."""
@@ -77,11 +80,17 @@ class ExperimentJob:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A named study: the jobs of all its grids, and the folder for what comes of them."""
+    """A named study: the jobs of all its grids, those of them that are to be run now, and the folder for their results.
+
+    `grids` are the words of each grid, with those that all share; `command` are those that asked for it.
+    """
 
     name: str
+    study: tuple[ExperimentJob, ...]
     jobs: tuple[ExperimentJob, ...]
     results: Path
+    grids: Mapping[str, Sequence[str]]
+    command: tuple[str, ...] = ()
 
 
 Plan = list[list[str]] | Space | Experiment
@@ -94,13 +103,16 @@ def plan(words: Sequence[str]) -> Plan:
     Raises ConfigError for words that cannot be understood, or that the sweeper cannot use.
     """
     overrides = [parsed(word) for word in words]
+    for override in overrides:
+        if override.key_or_group == EXPERIMENTS and override.is_sweep_override():
+            raise ConfigError(f"{override.input_line}: give one experiment at a time.")
     fixed = [word for word, override in zip(words, overrides, strict=True) if not override.is_sweep_override()]
     hydra = checked_composition(fixed, with_hydra=True).hydra
     check_options(hydra)
     sweeper = hydra.sweeper
     target = str(sweeper.get("_target_", ""))
     if target.endswith(EXPERIMENT):
-        return _experiment(sweeper, own_words(words))
+        return _experiment(sweeper, words)
     if not target.endswith(SEARCH):
         return sweep_runs(own_words(words))
     found = [parsed(f"{name}={value}") for name, value in (sweeper.params or {}).items()]
@@ -120,19 +132,28 @@ def extremes(planned: Plan) -> Sequence[Sequence[str]]:
 
 def _experiment(sweeper: DictConfig, words: Sequence[str]) -> Experiment:
     """The jobs of all grids; words of the command line hold for all, instead of what the experiment says itself."""
-    added = [word for word in words if not word.startswith(f"{EXPERIMENTS}=")]
-    chosen = {word.partition("=")[0] for word in added}
-    wanted = list(sweeper.grids if sweeper.only is None else sweeper.only)
-    for name in wanted:
+    added = [word for word in own_words(words) if not word.startswith(f"{EXPERIMENTS}=")]
+    if added and sweeper.results == RESULTS:
+        raise ConfigError(
+            f"{added[0]}: {RESULTS}/{sweeper.name} is for the words of the experiment itself: add "
+            "hydra.sweeper.results=outputs/results, or another folder."
+        )
+    only = list(sweeper.grids if sweeper.only is None else sweeper.only)
+    for name in only or [None]:
         if name not in sweeper.grids:
             near = alternatives(str(name), map(str, sweeper.grids))
-            raise ConfigError(f"hydra.sweeper.only={shown(wanted)}: there is no such grid.\n{near}")
+            raise ConfigError(f"hydra.sweeper.only={shown(only)}: there is no such grid.\n{near}")
+    chosen = {word.partition("=")[0] for word in added}
+    grids: dict[str, list[str]] = {}
     jobs: dict[tuple[str, ...], ExperimentJob] = {}
-    for grid in filter(wanted.__contains__, sweeper.grids):
-        kept = [word for word in [*sweeper.common, *sweeper.grids[grid]] if word.partition("=")[0] not in chosen]
-        for run in sweep_runs([*kept, *added]):
+    for grid, own in sweeper.grids.items():
+        kept = [word for word in [*sweeper.common, *own] if word.partition("=")[0] not in chosen]
+        grids[str(grid)] = [*kept, *added]
+        for run in sweep_runs(grids[str(grid)]):
             jobs.setdefault(tuple(run), ExperimentJob(str(grid), tuple(run)))
-    return Experiment(sweeper.name, tuple(jobs.values()), Path(sweeper.results) / sweeper.name)
+    study = tuple(jobs.values())
+    asked = tuple(job for job in study if job.grid in only)
+    return Experiment(sweeper.name, study, asked, Path(sweeper.results) / sweeper.name, grids, tuple(words))
 
 
 def own_words(words: Sequence[str]) -> list[str]:

@@ -13,7 +13,8 @@ from prnn_md.app.experiments.summary import summarize
 from prnn_md.app.faults import EXIT_CONFIG, EXIT_FAILED, EXIT_INTERRUPTED, report
 from prnn_md.app.ledger import Interrupted
 from prnn_md.app.records import RecordError
-from prnn_md.app.sweeps.plan import Experiment, Plan, Space, own_words
+from prnn_md.app.sweeps.job import Job
+from prnn_md.app.sweeps.plan import Experiment, Plan, Space, extremes, own_words
 from prnn_md.app.sweeps.source import Grid, Source
 from prnn_md.app.sweeps.summary import show
 from prnn_md.app.sweeps.sweep import Sweep, check_same_jobs, check_same_kind, only_one
@@ -53,10 +54,19 @@ def run_sweep(folder: Path, words: Sequence[str], planned: Plan, workers: Worker
         try:
             sweep.run()
         finally:
+            show(sweep, Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120))
             if isinstance(planned, Experiment):
                 summarize(planned)
-            show(sweep, Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120))
     return all(state in ("finished", "pruned") for state in sweep.states.values())
+
+
+def jobs_of(planned: Plan, folder: Path) -> Sequence[Job]:
+    """The jobs that are to be run in a folder; of a search those with extreme values."""
+    return (
+        ExperimentJobs(planned, folder).left
+        if isinstance(planned, Experiment)
+        else Grid(extremes(planned), folder).jobs
+    )
 
 
 def _source(folder: Path, planned: Plan, search: dict[str, Any]) -> tuple[Source, dict[str, Any]]:

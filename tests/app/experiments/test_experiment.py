@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from quick import QuickWorkers
 
 from prnn_md.app.checking import ConfigError
 from prnn_md.app.composition import EXPERIMENTS, config_dir, groups
-from prnn_md.app.experiments.lines import FILE, add_line, read_lines
+from prnn_md.app.experiments.lines import FILE, add_line, check_files, read_lines
 from prnn_md.app.overrides import checked_config, with_every_word
 from prnn_md.app.records import read_sweep
 from prnn_md.app.sweeps.plan import Experiment, ExperimentJob, extremes, plan
@@ -22,7 +23,7 @@ from prnn_md.app.train import main
 def experiment(results: Path, *words: str, name: str = "quick") -> Experiment:
     """Jobs of grids, each as text such as "A: seed=1 error=0.5"."""
     jobs = [ExperimentJob(grid, tuple(text.split())) for grid, text in (word.split(": ") for word in words)]
-    return Experiment(name, tuple(jobs), results)
+    return Experiment(name, tuple(jobs), tuple(jobs), results, {job.grid: [] for job in jobs}, (f"experiment={name}",))
 
 
 def run(folder: Path, planned: Experiment) -> bool:
@@ -92,11 +93,42 @@ def test_lines_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     line = {"grid": "A", "words": [], "files": {"a.h5": "01"}}
     add_line(file, line)
     add_line(file, {**line, "files": {"a.h5": "02"}})
-    with pytest.raises(ConfigError, match=r"made with several versions of a\.h5; remove the older ones"):
-        read_lines(file)
+    with pytest.raises(ConfigError, match=r"made with another version of a\.h5: remove its line"):
+        check_files(file, read_lines(file))
+    with pytest.raises(ConfigError, match=r"made with another version of polymer_80_a\.h5: remove its line"):
+        check_files(file, [{**line, "files": {"polymer_80_a.h5": "01"}}])
     file.write_text('{"grid": "A"}\n')
     with pytest.raises(ConfigError, match=r"runs\.jsonl, line 1 cannot be used \('words'\)"):
         read_lines(file)
+
+
+def test_a_last_line_is_kept_if_it_is_whole_and_replaced_if_it_is_not(tmp_path: Path) -> None:
+    file = tmp_path / FILE
+    line = {"grid": "A", "words": ["ä=1"], "files": {}}
+    file.write_text(json.dumps(line))  # as an editor may leave it
+    add_line(file, {**line, "grid": "B"})
+    assert [found["grid"] for found in read_lines(file)] == ["A", "B"]
+    file.write_text(file.read_text() + json.dumps(line)[:20])
+    assert [found["grid"] for found in read_lines(file)] == ["A", "B"]
+    add_line(file, {**line, "grid": "C"})
+    assert [found["grid"] for found in read_lines(file)] == ["A", "B", "C"]
+
+
+def test_lines_of_other_versions_of_the_data_stop_an_experiment_before_it_begins(tmp_path: Path) -> None:
+    planned = experiment(tmp_path, "A: seed=0 error=0.5", "A: seed=1 error=0.3")
+    add_line(tmp_path / FILE, {"grid": "A", "words": ["seed=0", "error=0.5"], "files": {"polymer_80_a.h5": "01"}})
+    with pytest.raises(ConfigError, match=r"the run seed=0 error=0\.5 was made with another version"):
+        run(tmp_path / "sweep", planned)
+    assert finished(tmp_path / "sweep") == 0
+
+
+def test_the_summary_is_of_the_whole_study_where_only_a_grid_of_it_is_run(tmp_path: Path) -> None:
+    planned = experiment(tmp_path, "A: seed=0 error=0.5", "B: seed=1 error=0.3")
+    run(tmp_path / "sweep", planned)
+    run(tmp_path / "sweep", replace(planned, jobs=planned.jobs[1:]))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["jobs"], summary["finished"], summary["seed"]) == (2, 2, [0, 1])
+    assert summary["command"] == "python train.py -m experiment=quick"
 
 
 def test_words_of_the_command_line_replace_those_of_the_experiment() -> None:
@@ -122,11 +154,27 @@ def test_experiments_that_ship_can_be_run(name: str) -> None:
 
 
 def test_some_grids_may_be_chosen() -> None:
-    planned = plan(["experiment=step_size", "hydra.sweeper.only=[GRU,TANN]", "seed=1"])
+    planned = plan(["experiment=step_size", "hydra.sweeper.only=[GRU,TANN]"])
     assert isinstance(planned, Experiment)
-    assert [job.grid for job in planned.jobs] == ["GRU", "TANN"]
+    assert list(dict.fromkeys(job.grid for job in planned.jobs)) == ["GRU", "TANN"]
+    assert len(planned.study) > len(planned.jobs)
     with pytest.raises(ConfigError, match=r"hydra\.sweeper\.only=\[GRUU\]: there is no such grid.\nDid you mean GRU"):
         plan(["experiment=step_size", "hydra.sweeper.only=[GRUU]"])
+
+
+def test_the_results_of_a_study_are_of_its_own_words() -> None:
+    with pytest.raises(ConfigError, match=r"seed=7: results/step_size is for the words of the experiment itself"):
+        plan(["experiment=step_size", "seed=7"])
+    with pytest.raises(ConfigError, match="give one experiment at a time"):
+        plan(["experiment=step_size,unloading"])
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.only=\[\]: there is no such grid"):
+        plan(["experiment=step_size", "hydra.sweeper.only=[]"])
+
+
+def test_a_word_that_does_not_fit_a_grid_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["experiment=step_size", "md.polymer.count=8", "hydra.sweeper.results=elsewhere"]
+    assert main([*words, "-m"]) == 2
+    assert "This is of the grid PRNN-J2; hydra.sweeper.only=[...] takes some" in capsys.readouterr().err
 
 
 def test_an_experiment_without_the_flag_of_a_sweep_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

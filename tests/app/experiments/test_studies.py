@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from prnn_md.app.composition import config_dir
+from prnn_md.app.composition import groups as groups_of_options
 from prnn_md.app.experiments.studies import PAIRS, STUDIES, data_efficiency, draw
 from prnn_md.app.experiments.summary import Group, groups_of
 
@@ -29,33 +32,47 @@ def test_data_efficiency_is_the_ratio_of_paths_at_the_target() -> None:
         groups(
             lines("PRNN", {1: [0.2, 0.18], 2: [0.14, 0.12], 4: [0.1]}, untrained=0.3),
             lines("GRU", {2: [0.9], 100: [0.19, 0.1], 400: [0.1]}),
-            lines("LSTM", {2: [0.9], 400: [0.2]}),
-        )
+            lines("LSTM", {2: [0.9], 300: [0.2]}),
+        ),
+        ["PRNN", "GRU", "LSTM", "TANN"],
     )
     assert found["net_error"]["PRNN"] == pytest.approx({"0": 0.3, "1": 0.19, "2": 0.13, "4": 0.1})
     assert found["pool"] == 400
     assert found["paths_at_target"] == {"PRNN": 2, "GRU": 100, "LSTM": None}
-    assert found["paths_ratio"] == {"GRU": 50.0, "LSTM": 200.0}
+    assert found["paths_ratio"] == {"GRU": 50.0, "LSTM": 150.0}, "it was given 300 paths"
     assert found["is_lower_bound"] == {"GRU": False, "LSTM": True}
 
 
 def test_an_untrained_model_at_the_target_counts_as_one_path() -> None:
-    found = data_efficiency(groups(lines("PRNN", {4: [0.1]}, untrained=0.12), lines("GRU", {300: [0.5]})))
+    found = data_efficiency(
+        groups(lines("PRNN", {4: [0.1]}, untrained=0.12), lines("GRU", {300: [0.5]})), ["PRNN", "GRU"]
+    )
     assert found["paths_at_target"] == {"PRNN": 1, "GRU": None}
     assert found["paths_ratio"] == {"GRU": 300.0}
-    never = data_efficiency(groups(lines("PRNN", {4: [0.2]}, untrained=0.3), lines("GRU", {300: [0.1]})))
+    never = data_efficiency(
+        groups(lines("PRNN", {4: [0.2]}, untrained=0.3), lines("GRU", {300: [0.1]})), ["PRNN", "GRU"]
+    )
     assert never["paths_ratio"] == {"GRU": None}
     assert never["is_lower_bound"] == {"GRU": False}
+    unfinished = data_efficiency(groups(lines("GRU", {4: [0.1]})), ["PRNN", "GRU"])
+    assert (unfinished["reference"], unfinished["paths_ratio"]) == ("PRNN", {"GRU": None})
 
 
 def test_ratios_compare_what_was_not_seen_with_what_was() -> None:
     metrics = {f"{test}/{what}": value for test, value in (("cycles", 0.3), ("monotonic", 0.2)) for what in ("error",)}
     metrics |= {"cycles/net_error": 0.2, "monotonic/net_error": -0.05, "cycles/zero_error": 1.1}
     group = Group("PRNN", {"a": "1"}, ({"grid": "PRNN", "words": [], "n_train": 4, "metrics": metrics},))
-    (row,) = STUDIES["unloading"]([group])["ratios"]
+    (row,) = STUDIES["unloading"]([group], ["PRNN"])["ratios"]
     assert row["error_ratio"] == pytest.approx(1.5)
     assert row["net_error_ratio"] is None, "there is no ratio to an error below the noise"
     assert (row["model"], row["a"], row["cycles_zero"], row["monotonic_zero"]) == ("PRNN", "1", 1.1, None)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_study_compares_tests_that_its_runs_have(name: str) -> None:
+    tests = yaml.safe_load((config_dir() / "tests" / f"{name}.yaml").read_text())
+    assert {test for pair in PAIRS[name] for test in pair} <= {*tests, "test"}
+    assert name in groups_of_options()["experiment"]
 
 
 @pytest.mark.parametrize("name", ["data_efficiency", "unloading", "mine"])
