@@ -7,6 +7,7 @@ from math import sqrt
 from torch import Tensor
 
 from prnn_md.data.dataset import DatasetFile
+from prnn_md.data.selection import mean_rates
 from prnn_md.data.verification import SPLITS
 from prnn_md.mechanics import COMPONENTS, trace
 from prnn_md.statistics import path_square_floors
@@ -29,7 +30,7 @@ class _Summary:
             self.norms += data.strain.norm(dim=-1).amax(-1).tolist()
             self.traces += trace(data.strain).abs().amax(-1).tolist()
             self.durations += duration.tolist()
-            self.rates += (data.strain.diff(dim=1).norm(dim=-1).sum(-1) / duration).tolist()
+            self.rates += mean_rates(data).tolist()
             self.replicas += data.replica_count.tolist()
             squares = path_square_floors(data.standard_error, data.stress_scale).tolist()
             for split, count, square in zip(data.split, data.replica_count.tolist(), squares, strict=True):

@@ -93,6 +93,7 @@ class MultilayerEncoder(Encoder):
 class AmplifiedRotationEncoder(Encoder):
     target: ClassVar[str] = "prnn_md.surrogates.AmplifiedRotationEncoder"
     rotations: bool = key("whether the rotation of each cell is learnt", True)
+    volumes: bool = key("whether the volumetric amplification is learnt", True)
     noise: float = key("standard deviation of the initial rotation vectors (rad)", 0.0, low=0)
 
 
@@ -115,6 +116,13 @@ class SoftplusDecoder(Decoder):
 class NormalisedDecoder(Decoder):
     target: ClassVar[str] = "prnn_md.surrogates.NormalisedDecoder"
     shared: bool = key("one weight per cell, or one for each component of its stress", True)
+    noise: float = key("standard deviation of the initial logits of the weights", 0.0, low=0)
+
+
+@dataclass(kw_only=True)
+class IsotropicDecoder(Decoder):
+    target: ClassVar[str] = "prnn_md.surrogates.IsotropicDecoder"
+    learn_weights: bool = key("whether the weights of the cells are learnt", True)
     noise: float = key("standard deviation of the initial logits of the weights", 0.0, low=0)
 
 

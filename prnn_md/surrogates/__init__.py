@@ -1,6 +1,6 @@
 """Data-driven cells: physically recurrent neural networks with their encoders and decoders, and baselines."""
 
-from prnn_md.surrogates.decoder import Decoder, HillMandelDecoder, NormalisedDecoder, SoftplusDecoder
+from prnn_md.surrogates.decoder import Decoder, HillMandelDecoder, IsotropicDecoder, NormalisedDecoder, SoftplusDecoder
 from prnn_md.surrogates.encoder import (
     AmplifiedRotationEncoder,
     Encoder,
@@ -22,6 +22,7 @@ __all__ = [
     "FeedForward",
     "FreeEncoder",
     "HillMandelDecoder",
+    "IsotropicDecoder",
     "Localisation",
     "LowRankEncoder",
     "MultilayerEncoder",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from prnn_md.mechanics import deviatoric_projector, volumetric_projector
 from prnn_md.surrogates.networks import gaussian
 
 
@@ -69,6 +70,34 @@ class NormalisedDecoder(Decoder):
 
     def weights(self) -> Tensor:
         return self.logits.softmax(0).mean(-1)
+
+
+class IsotropicDecoder(Decoder):
+    """Weighted mean of the cells, scaled in its volumetric and deviatoric part: D_m = w_m (s_v P_vol + s_d P_dev).
+
+    The weights w_m are positive and sum to one (softmax), with Gaussian noise of deviation `noise` on their logits;
+    they can be kept at the start, which is the mean. The scales s_v, s_d > 0 start at one. It ignores the encoder:
+    together with a deviatoric amplification there, it lets cells be as stiff as they are and yet flow at another
+    stress.
+    """
+
+    volumetric: Tensor
+    deviatoric: Tensor
+
+    def __init__(self, cells: int, generator: torch.Generator, learn_weights: bool = True, noise: float = 0.0) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(gaussian((cells,), noise, generator), requires_grad=learn_weights)
+        self.log_scales = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+        self.register_buffer("volumetric", volumetric_projector(), persistent=False)
+        self.register_buffer("deviatoric", deviatoric_projector(), persistent=False)
+
+    def operators(self, matrices: Tensor) -> Tensor:
+        volumetric, deviatoric = self.log_scales.exp()
+        scaled = volumetric * self.volumetric + deviatoric * self.deviatoric
+        return self.weights()[:, None, None] * scaled
+
+    def weights(self) -> Tensor:
+        return self.logits.softmax(0)
 
 
 class HillMandelDecoder(Decoder):

@@ -129,22 +129,32 @@ class AmplifiedRotationEncoder(Encoder):
 
     A_m = R_m (a_v P_vol + a_d P_dev) with R_m the rotation of strains by the rotation vector of cell m (rad).
     Rotation vectors start at zero plus Gaussian noise of deviation `noise`, amplifications at one; these stay
-    positive. With `rotations` off, the rotation vectors keep their start and only two numbers are learnt.
+    positive. With `rotations` off, the rotation vectors keep their start and only two numbers are learnt; with
+    `volumes` off too, the volumetric amplification stays one, and only the deviatoric one is.
     """
 
     volumetric: Tensor
     deviatoric: Tensor
+    learnt: Tensor
 
-    def __init__(self, cells: int, generator: torch.Generator, rotations: bool = True, noise: float = 0.0) -> None:
+    def __init__(
+        self,
+        cells: int,
+        generator: torch.Generator,
+        rotations: bool = True,
+        volumes: bool = True,
+        noise: float = 0.0,
+    ) -> None:
         super().__init__()
         self.rotation_vectors = nn.Parameter(gaussian((cells, 3), noise, generator), requires_grad=rotations)
         self.log_amplifications = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+        self.register_buffer("learnt", torch.tensor([float(volumes), 1.0], dtype=torch.float64), persistent=False)
         self.register_buffer("volumetric", volumetric_projector(), persistent=False)
         self.register_buffer("deviatoric", deviatoric_projector(), persistent=False)
 
     def amplifications(self) -> Tensor:
         """Volumetric and deviatoric amplification (2,), both positive."""
-        return self.log_amplifications.exp()
+        return (self.learnt * self.log_amplifications).exp()
 
     def matrices(self) -> Tensor:
         volumetric, deviatoric = self.amplifications()

@@ -5,7 +5,14 @@ from functools import partial
 import pytest
 import torch
 
-from prnn_md.surrogates import FreeEncoder, HillMandelDecoder, NormalisedDecoder, SoftplusDecoder
+from prnn_md.mechanics import deviatoric_projector, trace
+from prnn_md.surrogates import (
+    FreeEncoder,
+    HillMandelDecoder,
+    IsotropicDecoder,
+    NormalisedDecoder,
+    SoftplusDecoder,
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -19,6 +26,7 @@ def generator(seed: int = 0) -> torch.Generator:
         (NormalisedDecoder, 1e-14),
         (partial(NormalisedDecoder, shared=False), 1e-14),
         (HillMandelDecoder, 1e-14),
+        (IsotropicDecoder, 1e-14),
     ],
 )
 @pytest.mark.parametrize("cells", [1, 32])
@@ -30,7 +38,7 @@ def test_start_is_the_mean(decoder, tolerance, cells):
 
 
 def test_start_weighs_all_cells_alike():
-    for decoder in (SoftplusDecoder, NormalisedDecoder, HillMandelDecoder):
+    for decoder in (SoftplusDecoder, NormalisedDecoder, HillMandelDecoder, IsotropicDecoder):
         weights = decoder(cells=8, generator=generator()).weights()
         assert torch.allclose(weights, torch.full((8,), 1 / 8, dtype=torch.float64))
 
@@ -46,6 +54,17 @@ def test_work_of_hill_mandel_is_the_weighted_work_of_the_cells():
     assert torch.allclose(work, (decoder.weights() * (stresses * local).sum(-1)).sum(-1))
     assert torch.allclose(decoder.weights().sum(), torch.tensor(0.3, dtype=torch.float64).exp())
     assert (decoder.weights() > 0).all()
+
+
+def test_isotropic_scales_act_on_the_volumetric_and_the_deviatoric_part_of_the_weighted_mean():
+    decoder = IsotropicDecoder(cells=4, generator=generator(2), noise=1.0)
+    decoder.log_scales.data = torch.tensor([1.3, 0.7], dtype=torch.float64).log()
+    stresses = torch.randn(10, 4, 6, generator=generator(3), dtype=torch.float64)
+    mean = torch.einsum("pmi,m->pi", stresses, decoder.weights())
+    stress = decoder(stresses, torch.zeros(4, 6, 6))
+    assert torch.allclose(trace(stress), 1.3 * trace(mean))
+    assert torch.allclose(stress @ deviatoric_projector(), 0.7 * mean @ deviatoric_projector())
+    assert torch.allclose(decoder.weights().sum(), torch.ones((), dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("shared", "numbers"), [(True, 4), (False, 24)])

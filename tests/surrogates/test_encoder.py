@@ -1,5 +1,7 @@
 """Encoders against the homogenisation prior, the tensors that they rotate, and their own promises."""
 
+import math
+
 import pytest
 import torch
 
@@ -33,6 +35,15 @@ def test_noise_is_drawn_from_the_seed(encoder):
     assert not torch.allclose(matrices[0], matrices[2])
     with pytest.raises(ValueError, match="noise"):
         encoder(cells=3, generator=generator(), noise=-1.0)
+
+
+def test_a_volumetric_amplification_that_is_not_learnt_stays_one():
+    encoder = AmplifiedRotationEncoder(cells=2, generator=generator(), rotations=False, volumes=False)
+    encoder.log_amplifications.data = torch.tensor([0.4, 0.2], dtype=torch.float64)
+    assert encoder.amplifications().tolist() == pytest.approx([1.0, math.exp(0.2)])
+    encoder.matrices().square().sum().backward()
+    assert encoder.log_amplifications.grad[0] == 0.0
+    assert encoder.log_amplifications.grad[1] > 0.0
 
 
 def test_cells_see_the_rotated_and_amplified_tensor():
