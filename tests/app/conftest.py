@@ -50,6 +50,7 @@ def tiny_words(tiny_dataset: Path) -> list[str]:
         "md=j2",
         "md.j2.count=2",
         f"dataset.path={tiny_dataset}",
+        "dataset.n_train=4",
         "dataset.n_valid=null",
         "training.max_epochs=2",
         "callbacks=quiet",

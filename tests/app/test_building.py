@@ -76,7 +76,7 @@ def test_every_option_builds(
     small = [word.format(folder=tmp_path) for word in SMALL.get(option, [])]
     beside = small if group == "md" else BESIDE.get(group, [] if option in BASELINES else ["md=j2"])
     data = tiny_dataset_in_mpa if option in IN_MPA else tiny_dataset
-    data_words = [] if group == "dataset" else [f"dataset.path={data}", "dataset.n_valid=null"]
+    data_words = [] if group == "dataset" else [f"dataset.path={data}", "dataset.n_train=4", "dataset.n_valid=null"]
     if option in COMPOSITE:
         write_prnn_text(tmp_path / "made.data")
         data_words = [f"dataset.path={tmp_path / 'made.data'}", *["md.j2.units=MPa"] * (group == "dataset")]
@@ -116,14 +116,20 @@ def test_units_of_md_cells_are_checked_before_any_is_built(
 ) -> None:
     monkeypatch.setattr("prnn_md.app.building.build_cell", lambda _: pytest.fail("cells were built"))
     data = tiny_dataset if unit == "MPa" else tiny_dataset_in_mpa
-    config = checked_config([f"md={cells}", f"dataset.path={data}", "dataset.n_valid=null"])
+    config = checked_config([f"md={cells}", f"dataset.path={data}", "dataset.n_train=4", "dataset.n_valid=null"])
     with pytest.raises(ValueError, match=f"unit of stress of md.{cells} is {re.escape(unit)}, that of the dataset"):
         build_module(config, build(config["dataset"]))
 
 
 def test_units_of_time_are_checked_for_cells_at_a_strain_rate(tiny_dataset: Path, tmp_path: Path) -> None:
     write_dataset(tmp_path / "slow.h5", replace(read_dataset(tiny_dataset), time_unit="s"))
-    words = ["md=polymer", "md/dynamics=langevin", f"dataset.path={tmp_path / 'slow.h5'}", "dataset.n_valid=null"]
+    words = [
+        "md=polymer",
+        "md/dynamics=langevin",
+        f"dataset.path={tmp_path / 'slow.h5'}",
+        "dataset.n_train=4",
+        "dataset.n_valid=null",
+    ]
     config = checked_config([*words, "dataset.n_train=null"])
     with pytest.raises(ValueError, match=r"unit of time of md.polymer is tau, that of the dataset .*slow.h5 is s"):
         build_module(config, build(config["dataset"]))
@@ -134,13 +140,19 @@ def test_kernels_are_refused_on_a_gpu_at_once(
 ) -> None:
     monkeypatch.setattr("prnn_md.app.building.build_cell", lambda _: pytest.fail("cells were built"))
     config = tiny_config()
-    words = ["hardware=gpu", "md.backend=kernel", f"dataset.path={config['dataset']['path']}", "dataset.n_valid=null"]
+    words = [
+        "hardware=gpu",
+        "md.backend=kernel",
+        f"dataset.path={config['dataset']['path']}",
+        "dataset.n_train=4",
+        "dataset.n_valid=null",
+    ]
     with pytest.raises(ValueError, match="accelerator=cuda: the kernels of md.polymer run on the processor"):
         build_module(checked_config(words), build(config["dataset"]))
 
 
 def test_the_files_that_a_run_reads_are_known_by_their_content(tiny_dataset: Path) -> None:
-    data = [f"dataset.path={tiny_dataset}", "dataset.n_valid=1"]
+    data = [f"dataset.path={tiny_dataset}", "dataset.n_train=4", "dataset.n_valid=1"]
     config = checked_config(["md=polymer", "md.polymer.beads=80", "md.polymer.library=b", *data])
     files = input_files(config, build(config["dataset"]))
     library = library_path("polymer_80_b")

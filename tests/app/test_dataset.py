@@ -83,7 +83,7 @@ def test_info_of_a_set_with_rates_and_ragged_replicas(tiny: str, capsys: pytest.
 
 def test_shipped_sets_are_known_by_name_and_whole(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dataset", "verify", "polymer"]) == 0
-    assert re.search(r"polymer\.h5 is whole: 72 paths, checksum e70b4cdc1e", capsys.readouterr().out)
+    assert re.search(r"polymer\.h5 is whole: 471 paths, checksum 7dfeb5ddf6", capsys.readouterr().out)
 
 
 def truncate(path: Path) -> None:
