@@ -19,6 +19,7 @@ FLOORS = {
     "materials": 2,
     "md": 2,
     "cell": 1,
+    "compiled": 0,
     "files": 0,
     "mechanics": 0,
     "progress": 0,

@@ -9,6 +9,7 @@ import torch
 
 from prnn_md.data.dataset import SETS, StressStrainData, read_dataset, shipped_names
 from prnn_md.data.path_families import FAMILIES
+from prnn_md.data.selection import mean_rates
 from prnn_md.data.verification import SPLITS
 from prnn_md.md.energy import biot_stress, forces
 from prnn_md.md.library import library_path, load_library, shipped_libraries
@@ -28,6 +29,7 @@ CHECKSUMS: dict[str, str] = {
 
 DATASETS = {
     "polymer": "7dfeb5ddf6fe0968e613eb8c3e991fb2aa7db4d0ed638d13e85fe752cd2de7fc",
+    "polymer_rate": "b931bed23d455807a3c4460ef0bc07623b80b99687fe77f405af4fe785232ce6",
 }
 """Of the contents of each dataset."""
 
@@ -118,7 +120,8 @@ def test_labels_are_means_and_standard_errors_of_replicas(dataset: StressStrainD
     size = float(dataset.stress.abs().max())
     for path, use in enumerate(dataset.split):
         count = int(dataset.replica_count[path])
-        assert count >= (2 if use == "pool" else 8)
+        assert count == dataset.provenance["config"]["dataset"]["replicas"][use]
+        assert count >= (2 if use == "pool" else 8 if "polymer" in dataset.name else 4)
         replicas = dataset.replicas[path, :count].numpy().astype(float)
         error = replicas.std(axis=0, ddof=1) / np.sqrt(count)
         np.testing.assert_allclose(dataset.stress[path], replicas.mean(0), rtol=0, atol=1e-6 * size)
@@ -156,3 +159,12 @@ def test_the_polymer_has_all_families_many_replicas_and_a_pool(polymer: StressSt
 def test_labels_of_the_polymer_are_good_to_eight_percent_of_the_stress_scale(polymer: StressStrainData) -> None:
     for split in ("train", "valid", "test"):
         assert noise_floor(polymer.select(split).standard_error, polymer.stress_scale) <= 0.08
+
+
+def test_the_polymer_at_rates_spans_two_decades_and_unloads() -> None:
+    data = read_dataset("polymer_rate")
+    rates = {f"{rate:.1g}" for rate in mean_rates(data).tolist()}
+    assert rates == {"0.001", "0.01", "0.1"}
+    assert data.time_unit == "tau"
+    assert "proportional_unloading" in data.family
+    assert data.provenance["physics"]["dynamics"]["temperature"] > 0.0

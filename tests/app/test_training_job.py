@@ -44,7 +44,7 @@ def test_result_says_what_was_done(finished_run: Path, tiny_dataset: Path) -> No
     assert result["files"] == {str(tiny_dataset): hashlib.sha256(tiny_dataset.read_bytes()).hexdigest()}
     assert result["epochs"] == 2
     assert result["best_epoch"] in (-1, 0, 1)
-    assert set(result["wall_s"]) == {"untrained", "training", "test", "drawing"}
+    assert set(result["wall_s"]) == {"untrained", "further_tests", "training", "test", "drawing"}
     metrics = result["metrics"]
     assert all(math.isfinite(value) for value in metrics.values())
     test = data.select("test")
