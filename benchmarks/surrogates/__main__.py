@@ -166,8 +166,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="less of everything, in under 45 s")
     parser.add_argument("--json", type=Path, help="file for the rows")
-    parser.add_argument("--md-error", type=float, default=0.1, help="net error of the PRNN of MD cells")
-    parser.add_argument("--sample-error", type=float, default=0.21, help="standard error of one sample of a label")
+    parser.add_argument("--md-error", type=float, default=0.092, help="net error of the PRNN of MD cells")
+    parser.add_argument("--sample-error", type=float, default=0.164, help="standard error of one sample of a label")
     options = parser.parse_args()
     torch.set_num_threads(1)
     size = QUICK if options.quick else FULL
