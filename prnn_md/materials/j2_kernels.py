@@ -1,7 +1,7 @@
 """J2 plasticity along paths, and back again, in compiled loops.
 
 Several items go side by side, so that one instruction works on all of them. For this, all numbers of theirs lie in one
-array, whose parts the compiler can tell apart, and there are no branches.
+array, whose parts the compiler can tell apart, and loops over items have no branches, but for those with saturation.
 """
 
 import numpy as np

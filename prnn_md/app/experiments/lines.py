@@ -43,14 +43,15 @@ def line_of(grid: str, words: Sequence[str], result: dict[str, Any]) -> Line:
 
 
 def read_lines(file: Path) -> list[Line]:
-    """All lines, none if there is no file; ConfigError names one that cannot be read, or that does not fit the others.
+    """All lines, none if there is no file; ConfigError names one that cannot be read.
 
     A last line that a kill has cut short is not there.
     """
     if not file.is_file():
         return []
+    content = file.read_text()
     lines: list[Line] = []
-    for number, text in enumerate(file.read_text()[: _whole(file.read_text())].splitlines(), start=1):
+    for number, text in enumerate(content[: _whole(content)].splitlines(), start=1):
         try:
             line = json.loads(text)
             line["grid"], line["words"], line["files"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from prnn_md.app.colours import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
 from prnn_md.app.experiments.summary import Group
@@ -21,6 +22,8 @@ PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "step_size": (("coarse", "test"), ("fine", "test")),
 }
 """Tests whose errors a study compares: what the model has not seen, and what it has."""
+
+ERROR_TICKS = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, BLACK, GREY)
 
@@ -120,11 +123,14 @@ def _draw_curves(axes: Axes, groups: Sequence[Group], target: float | None) -> N
             axes.axhline(untrained, color=colour, linestyle=":", linewidth=1.0, label=f"{name} untrained")
     if target is not None:
         axes.axhline(target, color=GREY, linewidth=0.8)
-        axes.annotate(
-            f"target {target}", (1.0, target), (-2, 2), ("axes fraction", "data"), "offset points", ha="right"
-        )
+        axes.annotate(f"target {target}", (0.0, target), (3, 2), ("axes fraction", "data"), "offset points")
     axes.set_xscale("log")
-    axes.set_yscale("symlog", linthresh=0.05)  # an error below the noise of the labels is negative
+    axes.set_yscale("symlog", linthresh=0.05, linscale=0.3)  # an error below the noise of the labels is negative
+    axes.set_xticks(sorted({group.n_train for group in groups}))
+    axes.yaxis.set_major_locator(FixedLocator(ERROR_TICKS))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_xlabel("training paths")
     axes.set_ylabel("net test error / stress scale")
     axes.legend(frameon=False, fontsize=8)
