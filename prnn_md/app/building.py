@@ -105,7 +105,8 @@ def check_fits(cell: Cell, about: Mapping[str, Any], file: Path) -> None:
 
 def bare_module(config: Config, cell: Cell, stress_scale: Tensor, source: str = "") -> SurrogateModule:
     """The module around a cell, ready to train on the `source` or to take the weights of a checkpoint."""
-    return SurrogateModule(cell, build(config["optimizer"]), build(config["scheduler"]), stress_scale, source)
+    optimizer, scheduler = build(config["optimizer"]), build(config["scheduler"])
+    return SurrogateModule(cell, optimizer, scheduler, stress_scale, source, config["training"]["model_error"])
 
 
 def _check_units(config: Config, data: PathDataModule) -> None:

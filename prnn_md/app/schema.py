@@ -26,6 +26,7 @@ class DataModule(Target):
     seed: int = key("seed of the choice and order of training paths", 0, low=0)
     families: list[str] | None = key("families of paths that are taken; null: all", None)
     n_replicas: int | None = key("replicas over which training labels are averaged; null: all", None, low=1)
+    increments: int | None = key("first increments of each path that training takes; null: all", None, low=1)
     noise: float = key("Gaussian noise on training labels, in units of the stress scale", 0.0, low=0)
     lazy: bool = key("whether paths are read when they are wanted, for sets larger than memory", False)
     format: Literal["hdf5", "prnn_text"] = key("format of the file: ours, or the text of published PRNN data", "hdf5")
@@ -51,6 +52,12 @@ class Training:
     max_epochs: int = key("epochs at most", low=1)
     patience: int | None = key("epochs without a better validation error before stopping; null: never", low=1)
     gradient_clip: float | None = key("largest norm of the gradient; null: no clipping", above=0)
+    model_error: float | None = key(
+        "error to be expected of the model, in units of the stress scale, beside which noisier labels weigh less; "
+        "null: all weigh the same",
+        None,
+        above=0,
+    )
 
 
 @dataclass(kw_only=True)

@@ -1,4 +1,4 @@
-"""The same strain paths in fewer or in more increments."""
+"""The same strain paths in fewer or in more increments, or their beginnings."""
 
 from dataclasses import dataclass, replace
 
@@ -30,15 +30,26 @@ def in_increments(data: StressStrainData, increments: int | None) -> Resampled:
             f"increments={increments}: the paths of {data.name} have {labelled}; choose a divisor or a multiple."
         )
     if increments < labelled:
-        step = labelled // increments
-        names = ("strain", "stress", "standard_error", "times")
-        thinned = replace(
-            data, replicas=data.replicas[:, :, ::step], **{name: getattr(data, name)[:, ::step] for name in names}
-        )
+        thinned = _at(data, slice(None, None, labelled // increments))
         return Resampled(thinned, thinned)
     parts = increments // labelled
     finer = replace(data, strain=_between(data.strain, parts), times=_between(data.times[..., None], parts)[..., 0])
     return Resampled(finer, data, parts)
+
+
+def beginning(data: StressStrainData, increments: int) -> StressStrainData:
+    """The first so many increments of the paths; ValueError where there are less."""
+    there = data.strain.shape[1] - 1
+    if not 1 <= increments <= there:
+        raise ValueError(f"increments must be between 1 and {there}, all that {data.name} has; got {increments}.")
+    return _at(data, slice(increments + 1))
+
+
+def _at(data: StressStrainData, points: slice) -> StressStrainData:
+    """The paths at some of their points."""
+    names = ("strain", "stress", "standard_error", "times")
+    chosen = {name: getattr(data, name)[:, points] for name in names}
+    return replace(data, replicas=data.replicas[:, :, points], **chosen)
 
 
 def _between(values: Tensor, parts: int) -> Tensor:

@@ -45,8 +45,10 @@ class SurrogateModule(LightningModule):
 
     A batch holds `strain`, `stress` and `standard_error`, each (paths, T+1, 6), `index` (paths,), their places in
     the dataset `source`, and `times`, (T+1,) or (paths, T+1). The loss is the mean square of
-    (predicted - stress) / stress_scale. `optimizer` is called with the parameters, `scheduler` (stepped once per
-    epoch, on `valid/error` where it wants a metric) with the optimiser.
+    (predicted - stress) / stress_scale. With a `model_error` m, in units of the stress scale, a path whose labels have
+    the standard error s weighs m^2 / (m^2 + s^2) in it, by what model and label err together. `optimizer` is called
+    with the parameters, `scheduler` (stepped once per epoch, on `valid/error` where it wants a metric) with the
+    optimiser.
 
     Logged per epoch for train, valid and test: <split>/error, /floor and /net_error as in
     `prnn_md.statistics`, and /failed, the number of paths whose state failed. These add nothing to loss and
@@ -67,9 +69,10 @@ class SurrogateModule(LightningModule):
         scheduler: Callable[..., Any] | None,
         stress_scale: Tensor,
         source: str = "",
+        model_error: float | None = None,
     ) -> None:
         super().__init__()
-        self.cell, self.source = cell, source
+        self.cell, self.source, self.model_error = cell, source, model_error
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
         self._squares: dict[str, list[tuple[Tensor, Tensor]]] = {"train": [], "valid": [], "test": []}
         self._failures = dict.fromkeys(self._squares, 0)
@@ -84,7 +87,8 @@ class SurrogateModule(LightningModule):
         taken, paths = total(torch.tensor([int(kept.sum()), len(kept)], device=self.device)).tolist()
         if not taken:
             raise TrainingError(f"{self._place()}: all {paths} paths failed, nothing is left to learn from.")
-        loss = self._share_of_mean(squares + penalties, taken)
+        weights = self._weights(batch["standard_error"][kept])
+        loss = self._share_of_mean(weights * squares + penalties, taken)
         if not bool(loss.isfinite()):
             raise TrainingError(f"{self._place()}: the loss is {loss.item()}. A lower learning rate may help.")
         self._collect("train", squares, batch["standard_error"][kept], len(kept) - int(kept.sum()))
@@ -100,6 +104,13 @@ class SurrogateModule(LightningModule):
         squares = path_square_errors(predicted[kept], batch["stress"][kept], self.stress_scale)
         penalties = self.cell.penalty(state)
         return squares, torch.zeros_like(squares) if penalties is None else penalties[kept], kept
+
+    def _weights(self, standard_error: Tensor) -> Tensor:
+        """Weights (paths,) in the loss, of at most one, by the standard errors of the labels."""
+        if self.model_error is None:
+            return torch.ones_like(standard_error[:, 0, 0])
+        square = self.model_error**2
+        return square / (square + path_square_floors(standard_error, self.stress_scale))
 
     def _share_of_mean(self, squares: Tensor, count: int) -> Tensor:
         """What, averaged over all ranks, is the mean over the `count` square errors of all ranks.

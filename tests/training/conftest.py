@@ -110,8 +110,8 @@ def make_cell() -> Callable[[str], Cell]:
 
 @pytest.fixture
 def make_module() -> Callable[..., SurrogateModule]:
-    def make(cell: Cell, scheduler=None, learning_rate: float = 0.02, scale=SCALE) -> SurrogateModule:
-        return SurrogateModule(cell, partial(torch.optim.Adam, lr=learning_rate), scheduler, scale)
+    def make(cell: Cell, scheduler=None, learning_rate: float = 0.02, scale=SCALE, **options) -> SurrogateModule:
+        return SurrogateModule(cell, partial(torch.optim.Adam, lr=learning_rate), scheduler, scale, **options)
 
     return make
 

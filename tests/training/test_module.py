@@ -62,6 +62,16 @@ def test_loss_is_the_square_of_the_logged_error(paths, make_cell, make_module, m
     assert set(trainer.callback_metrics) == names
 
 
+def test_paths_weigh_by_what_model_and_label_err_together(paths, make_cell, make_module):
+    batch = paths.batch([0, 1, 2])
+    batch["standard_error"][1] *= 3.0  # floors of 0.1, 0.3 and 0.1 of the scale
+    module, weighted = make_module(make_cell("prnn")), make_module(make_cell("prnn"), model_error=0.1)
+    squares = torch.stack([module.training_step(paths.batch([row]), 0) for row in range(3)])
+    weights = torch.tensor([1 / 2, 1 / 10, 1 / 2], dtype=torch.float64)
+    assert weighted.training_step(batch, 0).item() == pytest.approx((weights * squares).mean().item())
+    assert module.training_step(batch, 0).item() == pytest.approx(squares.mean().item())
+
+
 def test_failed_paths_are_left_out_and_counted(paths, fragile_prnn, make_module, make_trainer, tmp_path):
     batch = paths.batch(list(range(6)))
     limit = sizes(batch).sort().values[3:5].mean().item()
