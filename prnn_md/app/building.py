@@ -28,6 +28,7 @@ from prnn_md.md.md_cell import MDCell
 from prnn_md.md.polymer import LIBRARY_KEYS, library_file
 from prnn_md.training.callbacks import BestCheckpoint
 from prnn_md.training.module import SurrogateModule, start_from
+from prnn_md.training.stages import StagedFitting
 
 TIME_UNITS = {"epsilon/sigma^3": "tau", "MPa": "fs"}
 """Units of time of MD cells, by their unit of stress."""
@@ -141,7 +142,9 @@ def build_trainer(config: Config, folder: Path, loggers: list[RunLogger], best: 
     """A trainer that keeps the best checkpoint, stops early where asked, and writes into the run folder."""
     training, hardware = config["training"], config["hardware"]
     callbacks: list[Callback] = [build(node) for node in config["callbacks"].values()]
-    if training["patience"] is not None:
+    if training["stages"] is not None:
+        callbacks.append(StagedFitting(training["stages"], training["patience"]))
+    elif training["patience"] is not None:
         callbacks.append(EarlyStopping(best.monitor, patience=training["patience"], check_finite=False))
     trainer = Trainer(
         accelerator=hardware["accelerator"],

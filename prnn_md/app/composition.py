@@ -17,7 +17,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from prnn_md.app.checking import ConfigError, check_fields
 from prnn_md.app.checkpoints import checkpoint_file
 from prnn_md.app.fields import registered_targets
-from prnn_md.app.hardware import check_hardware
+from prnn_md.app.hardware import check_hardware, world_size
 from prnn_md.app.schema import TrainConfig
 from prnn_md.app.schema_models import Model
 from prnn_md.training.seeding import resolve_seeds
@@ -104,6 +104,7 @@ def resolve(config: DictConfig) -> Config:
     _check_parts(plain)
     _check_tests(plain)
     check_hardware(plain["hardware"])
+    _check_stages(plain)
     _complete_paths(plain)
     return {name: plain[name] for name in KEYS if name in plain and name not in REFERENCES}
 
@@ -122,6 +123,19 @@ def _check_tests(config: Config) -> None:
     for name in config["tests"]:
         if name in METRICS:
             raise ConfigError(f"tests.{name}: choose a name other than {', '.join(METRICS)}.")
+
+
+def _check_stages(config: Config) -> None:
+    """Stages must end, and are for one process, whose parameters do not wait for those of others."""
+    training = config["training"]
+    if training["stages"] is None:
+        return
+    if not training["stages"] or not all(training["stages"]):
+        raise ConfigError("training.stages: there must be a stage, and a parameter in each; or null.")
+    if training["patience"] is None:
+        raise ConfigError("training.stages: training.patience ends each stage, and must be a number.")
+    if world_size(config["hardware"]) > 1:
+        raise ConfigError("training.stages are for one process: hardware=cpu, or training.stages=null.")
 
 
 def _complete_paths(config: Config) -> None:

@@ -52,6 +52,10 @@ class Training:
     max_epochs: int = key("epochs at most", low=1)
     patience: int | None = key("epochs without a better validation error before stopping; null: never", low=1)
     gradient_clip: float | None = key("largest norm of the gradient; null: no clipping", above=0)
+    stages: list[list[str]] | None = key(
+        "beginnings of names of parameters that learn in each stage, until patience ends it; null: all learn at once",
+        None,
+    )
     model_error: float | None = key(
         "error to be expected of the model, in units of the stress scale, beside which noisier labels weigh less; "
         "null: all weigh the same",

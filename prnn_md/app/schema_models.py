@@ -102,7 +102,7 @@ class Decoder(Target):
     """From the stresses of the cells to the macroscopic stress."""
 
     partial: ClassVar[bool] = True
-    given: ClassVar[tuple[str, ...]] = ("cells", "generator")
+    given: ClassVar[tuple[str, ...]] = ("counts", "generator")
 
 
 @dataclass(kw_only=True)
@@ -122,8 +122,8 @@ class NormalisedDecoder(Decoder):
 @dataclass(kw_only=True)
 class IsotropicDecoder(Decoder):
     target: ClassVar[str] = "prnn_md.surrogates.IsotropicDecoder"
-    learn_weights: bool = key("whether the weights of the cells are learnt", True)
-    noise: float = key("standard deviation of the initial logits of the weights", 0.0, low=0)
+    learn_cells: bool = key("whether weights of single cells are learnt, beside those of each kind", True)
+    noise: float = key("standard deviation of the initial logarithms of the cells' weights", 0.0, low=0)
 
 
 @dataclass(kw_only=True)

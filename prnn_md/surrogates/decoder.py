@@ -1,5 +1,6 @@
 """Decoders of a PRNN: the linear homogenisation of the cells' stresses to the macroscopic stress."""
 
+from collections.abc import Sequence
 from math import expm1, log
 
 import torch
@@ -11,7 +12,10 @@ from prnn_md.surrogates.networks import gaussian
 
 
 class Decoder(nn.Module):
-    """Macroscopic stress T = sum of D_m T_m with one 6x6 operator D_m per cell, in Mandel notation."""
+    """Macroscopic stress T = sum of D_m T_m with one 6x6 operator D_m per cell, in Mandel notation.
+
+    Decoders are made for `counts` cells of each kind, in the order of the kinds.
+    """
 
     def operators(self, matrices: Tensor) -> Tensor:
         """Operators D_m (cells, 6, 6), given the encoder's localisation matrices A_m (cells, 6, 6).
@@ -39,10 +43,13 @@ class SoftplusDecoder(Decoder):
     Source: M. A. Maia et al., Comput. Methods Appl. Mech. Engrg. 407 (2023) 115934, section 3.
     """
 
-    def __init__(self, cells: int, generator: torch.Generator, off_diagonal: float = 1e-4, noise: float = 0.0) -> None:
+    def __init__(
+        self, counts: Sequence[int], generator: torch.Generator, off_diagonal: float = 1e-4, noise: float = 0.0
+    ) -> None:
         super().__init__()
         if not off_diagonal > 0:
             raise ValueError(f"off_diagonal must be positive, as softplus has no zero; got {off_diagonal}.")
+        cells = sum(counts)
         start = torch.full((6, 6), inverse_softplus(off_diagonal / cells), dtype=torch.float64)
         start.fill_diagonal_(inverse_softplus(1.0 / cells))
         self.raw = nn.Parameter(start + gaussian((cells, 6, 6), noise, generator))
@@ -61,9 +68,11 @@ class NormalisedDecoder(Decoder):
     that start at zero, which is the mean, plus Gaussian noise of deviation `noise`.
     """
 
-    def __init__(self, cells: int, generator: torch.Generator, shared: bool = True, noise: float = 0.0) -> None:
+    def __init__(
+        self, counts: Sequence[int], generator: torch.Generator, shared: bool = True, noise: float = 0.0
+    ) -> None:
         super().__init__()
-        self.logits = nn.Parameter(gaussian((cells, 1 if shared else 6), noise, generator))
+        self.logits = nn.Parameter(gaussian((sum(counts), 1 if shared else 6), noise, generator))
 
     def operators(self, matrices: Tensor) -> Tensor:
         return self.logits.softmax(0).expand(-1, 6).diag_embed()
@@ -73,31 +82,40 @@ class NormalisedDecoder(Decoder):
 
 
 class IsotropicDecoder(Decoder):
-    """Weighted mean of the cells, scaled in its volumetric and deviatoric part: D_m = w_m (s_v P_vol + s_d P_dev).
+    """Positive weights for the volumetric and the deviatoric stress of each cell: D_m = v_m P_vol + d_m P_dev.
 
-    The weights w_m are positive and sum to one (softmax), with Gaussian noise of deviation `noise` on their logits;
-    they can be kept at the start, which is the mean. The scales s_v, s_d > 0 start at one. It ignores the encoder:
-    together with a deviatoric amplification there, it lets cells be as stiff as they are and yet flow at another
-    stress.
+    v_m = exp(a_k + b_m) / cells, with a number a_k that all cells of kind k share and one b_m of the cell itself; d_m
+    likewise, with numbers of their own. Few paths teach the former, many the latter. They start at zero, which is the
+    mean of all cells, those of the cells with Gaussian noise of deviation `noise`; with `learn_cells` off these stay
+    there. Weights need not sum to one, since small cells can be too stiff or too strong. It ignores the encoder.
     """
 
+    kind: Tensor
     volumetric: Tensor
     deviatoric: Tensor
 
-    def __init__(self, cells: int, generator: torch.Generator, learn_weights: bool = True, noise: float = 0.0) -> None:
+    def __init__(
+        self, counts: Sequence[int], generator: torch.Generator, learn_cells: bool = True, noise: float = 0.0
+    ) -> None:
         super().__init__()
-        self.logits = nn.Parameter(gaussian((cells,), noise, generator), requires_grad=learn_weights)
-        self.log_scales = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+        self.kinds = nn.Parameter(torch.zeros(len(counts), 2, dtype=torch.float64))
+        self.cells = nn.Parameter(gaussian((sum(counts), 2), noise, generator), requires_grad=learn_cells)
+        kind = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+        self.register_buffer("kind", kind, persistent=False)
         self.register_buffer("volumetric", volumetric_projector(), persistent=False)
         self.register_buffer("deviatoric", deviatoric_projector(), persistent=False)
 
     def operators(self, matrices: Tensor) -> Tensor:
-        volumetric, deviatoric = self.log_scales.exp()
-        scaled = volumetric * self.volumetric + deviatoric * self.deviatoric
-        return self.weights()[:, None, None] * scaled
+        volumetric, deviatoric = self._parts().unsqueeze(-1).unsqueeze(-1).unbind(1)
+        return volumetric * self.volumetric + deviatoric * self.deviatoric
 
     def weights(self) -> Tensor:
-        return self.logits.softmax(0)
+        volumetric, deviatoric = self._parts().unbind(1)
+        return (volumetric + 5.0 * deviatoric) / 6.0
+
+    def _parts(self) -> Tensor:
+        """v_m and d_m (cells, 2)."""
+        return (self.kinds[self.kind] + self.cells).exp() / len(self.kind)
 
 
 class HillMandelDecoder(Decoder):
@@ -110,14 +128,14 @@ class HillMandelDecoder(Decoder):
 
     def __init__(
         self,
-        cells: int,
+        counts: Sequence[int],
         generator: torch.Generator,
         learn_weights: bool = True,
         learn_scale: bool = True,
         noise: float = 0.0,
     ) -> None:
         super().__init__()
-        self.logits = nn.Parameter(gaussian((cells,), noise, generator), requires_grad=learn_weights)
+        self.logits = nn.Parameter(gaussian((sum(counts),), noise, generator), requires_grad=learn_weights)
         self.log_scale = nn.Parameter(torch.zeros((), dtype=torch.float64), requires_grad=learn_scale)
 
     def operators(self, matrices: Tensor) -> Tensor:

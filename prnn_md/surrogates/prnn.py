@@ -35,10 +35,10 @@ class Localisation:
 class PRNN(Cell):
     """Encoder, embedded cells with their own memory, and decoder; itself a cell.
 
-    `encoder` and `decoder` are called with the total number of `cells` and a `generator` made from `seed`.
-    `md` holds the embedded cells by name, `count` samples each, in the order in which the encoder numbers
-    them. The state has one entry per name, with batch (*batch, count). An item in which any cell failed is
-    failed; its stress is NaN where a cell has no finite one, and failed cells add nothing to gradients.
+    `encoder` is called with the number of `cells`, `decoder` with the `counts` of each kind of them, both with a
+    `generator` made from `seed`. `md` holds the embedded cells by name, `count` samples each, in the order in which
+    the encoder numbers them. The state has one entry per name, with batch (*batch, count). An item in which any cell
+    failed is failed; its stress is NaN where a cell has no finite one, and failed cells add nothing to gradients.
     With `remember`, `follow` keeps what MD cells answer in a file that all runs share, see `Answers`.
 
     Raises ValueError without cells, for a name that cannot be used, and for cells that disagree in units or
@@ -65,7 +65,7 @@ class PRNN(Cell):
         self.rate_dependent = any(cell.rate_dependent for cell in md.values())
         generator = torch.Generator().manual_seed(seed)
         self.encoder = encoder(cells=sum(self.counts), generator=generator)
-        self.decoder = decoder(cells=sum(self.counts), generator=generator)
+        self.decoder = decoder(counts=self.counts, generator=generator)
         self.md = nn.ModuleDict(md)
 
     @property

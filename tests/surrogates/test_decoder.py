@@ -33,19 +33,19 @@ def generator(seed: int = 0) -> torch.Generator:
 def test_start_is_the_mean(decoder, tolerance, cells):
     stresses = torch.randn(5, 3, cells, 6, generator=generator(), dtype=torch.float64)
     identity = torch.eye(6, dtype=torch.float64).expand(cells, 6, 6)
-    stress = decoder(cells=cells, generator=generator())(stresses, identity)
+    stress = decoder(counts=[cells], generator=generator())(stresses, identity)
     assert torch.allclose(stress, stresses.mean(-2), rtol=0, atol=tolerance * stresses.abs().max().item())
 
 
 def test_start_weighs_all_cells_alike():
     for decoder in (SoftplusDecoder, NormalisedDecoder, HillMandelDecoder, IsotropicDecoder):
-        weights = decoder(cells=8, generator=generator()).weights()
+        weights = decoder(counts=[8], generator=generator()).weights()
         assert torch.allclose(weights, torch.full((8,), 1 / 8, dtype=torch.float64))
 
 
 def test_work_of_hill_mandel_is_the_weighted_work_of_the_cells():
     matrices = FreeEncoder(cells=4, generator=generator(1), noise=0.5).matrices()
-    decoder = HillMandelDecoder(cells=4, generator=generator(2), noise=1.0)
+    decoder = HillMandelDecoder(counts=[4], generator=generator(2), noise=1.0)
     decoder.log_scale.data.fill_(0.3)
     stresses = torch.randn(10, 4, 6, generator=generator(3), dtype=torch.float64)
     increments = torch.randn(10, 6, generator=generator(4), dtype=torch.float64)
@@ -56,20 +56,28 @@ def test_work_of_hill_mandel_is_the_weighted_work_of_the_cells():
     assert (decoder.weights() > 0).all()
 
 
-def test_isotropic_scales_act_on_the_volumetric_and_the_deviatoric_part_of_the_weighted_mean():
-    decoder = IsotropicDecoder(cells=4, generator=generator(2), noise=1.0)
-    decoder.log_scales.data = torch.tensor([1.3, 0.7], dtype=torch.float64).log()
+def test_isotropic_weights_are_those_of_the_kind_times_those_of_the_cell():
+    decoder = IsotropicDecoder(counts=[3, 1], generator=generator(2), noise=1.0)
+    kinds = torch.tensor([[1.3, 0.7], [0.2, 2.0]], dtype=torch.float64)
+    decoder.kinds.data = kinds.log()
     stresses = torch.randn(10, 4, 6, generator=generator(3), dtype=torch.float64)
-    mean = torch.einsum("pmi,m->pi", stresses, decoder.weights())
     stress = decoder(stresses, torch.zeros(4, 6, 6))
-    assert torch.allclose(trace(stress), 1.3 * trace(mean))
-    assert torch.allclose(stress @ deviatoric_projector(), 0.7 * mean @ deviatoric_projector())
-    assert torch.allclose(decoder.weights().sum(), torch.ones((), dtype=torch.float64))
+    weights = kinds[[0, 0, 0, 1]] * decoder.cells.exp() / 4
+    assert torch.allclose(trace(stress), torch.einsum("pm,m->p", trace(stresses), weights[:, 0]))
+    shear = torch.einsum("pmi,m->pi", stresses, weights[:, 1]) @ deviatoric_projector()
+    assert torch.allclose(stress @ deviatoric_projector(), shear)
+    share = torch.einsum("mii->m", decoder.operators(torch.zeros(4, 6, 6))) / 6
+    assert torch.allclose(decoder.weights(), share)
+
+
+def test_weights_of_cells_can_be_kept():
+    decoder = IsotropicDecoder(counts=[3, 1], generator=generator(), learn_cells=False)
+    assert [name for name, weights in decoder.named_parameters() if weights.requires_grad] == ["kinds"]
 
 
 @pytest.mark.parametrize(("shared", "numbers"), [(True, 4), (False, 24)])
 def test_normalised_weights_are_positive_and_sum_to_one(shared, numbers):
-    decoder = NormalisedDecoder(cells=4, generator=generator(), shared=shared, noise=2.0)
+    decoder = NormalisedDecoder(counts=[4], generator=generator(), shared=shared, noise=2.0)
     assert sum(p.numel() for p in decoder.parameters()) == numbers
     operators = decoder.operators(torch.zeros(4, 6, 6))
     assert torch.allclose(operators.sum(0), torch.eye(6, dtype=torch.float64), atol=1e-14)
@@ -79,16 +87,16 @@ def test_normalised_weights_are_positive_and_sum_to_one(shared, numbers):
 
 
 def test_dense_decoder_stays_positive_and_takes_noise():
-    operators = SoftplusDecoder(cells=2, generator=generator(), noise=3.0).operators(torch.zeros(2, 6, 6))
+    operators = SoftplusDecoder(counts=[2], generator=generator(), noise=3.0).operators(torch.zeros(2, 6, 6))
     assert (operators > 0).all() and operators.std() > 0.1
 
 
 @pytest.mark.parametrize(("weights", "scale", "learnt"), [(True, True, 6), (True, False, 5), (False, True, 1)])
 def test_parts_can_be_kept(weights, scale, learnt):
-    decoder = HillMandelDecoder(cells=5, generator=generator(), learn_weights=weights, learn_scale=scale)
+    decoder = HillMandelDecoder(counts=[5], generator=generator(), learn_weights=weights, learn_scale=scale)
     assert sum(p.numel() for p in decoder.parameters() if p.requires_grad) == learnt
 
 
 def test_softplus_refuses_a_zero_start():
     with pytest.raises(ValueError, match="off_diagonal"):
-        SoftplusDecoder(cells=2, generator=generator(), off_diagonal=0.0)
+        SoftplusDecoder(counts=[2], generator=generator(), off_diagonal=0.0)

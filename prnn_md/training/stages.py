@@ -1,0 +1,93 @@
+"""Staged fitting: some parameters first, then others, each stage until validation stalls."""
+
+from collections.abc import Sequence
+from math import inf
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch.nn import Parameter
+
+from prnn_md.training.callbacks import BestCheckpoint
+from prnn_md.training.module import SurrogateModule, load_weights
+
+
+class StagedFitting(Callback):
+    """Trains in stages: in each only some parameters learn, from the best weights so far.
+
+    A stage is a list of beginnings of names of the cell's parameters, such as ["decoder.kinds", "encoder"]. It ends
+    after `patience` epochs without a better validation error, and the training with the last one. Optimiser and
+    scheduler begin anew with every stage. Raises ValueError for a name that no trainable parameter has.
+    """
+
+    def __init__(self, stages: Sequence[Sequence[str]], patience: int) -> None:
+        super().__init__()
+        self.stages, self.patience = stages, patience
+        self.stage = self.waited = 0
+        self._parameters: dict[str, Parameter] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage != "fit" or self._parameters:
+            return
+        assert isinstance(pl_module, SurrogateModule)
+        self._parameters = {name: each for name, each in pl_module.cell.named_parameters() if each.requires_grad}
+        for name in (name for names in self.stages for name in names):
+            if not any(each.startswith(name) for each in self._parameters):
+                known = ", ".join(self._parameters)
+                raise ValueError(f"training.stages: no trainable parameter begins with '{name}'; there are {known}.")
+        self._open()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Nothing is left for a training that was interrupted after its last epoch."""
+        trainer.should_stop = self._is_over
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the next stage where the last epoch was one too many."""
+        if self.waited < self.patience or self._is_last:
+            return
+        assert isinstance(pl_module, SurrogateModule)
+        self.stage, self.waited = self.stage + 1, 0
+        load_weights(pl_module, _best(trainer).best_model_path)
+        self._open()
+        trainer.strategy.setup_optimizers(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count the epochs without a better validation error; the checkpoint of this one is not yet written."""
+        best = _best(trainer)
+        score = float(trainer.callback_metrics.get(best.monitor, inf))
+        self.waited = 0 if score < best.best_score else self.waited + 1
+        if self._is_over:
+            trainer.should_stop = True
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the cell as it was."""
+        for parameter in self._parameters.values():
+            parameter.requires_grad_(True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"stage": self.stage, "waited": self.waited}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on in a stage; Lightning restores callbacks before it makes the optimiser."""
+        self.stage, self.waited = state_dict["stage"], state_dict["waited"]
+        self._open()
+
+    @property
+    def _is_last(self) -> bool:
+        return self.stage == len(self.stages) - 1
+
+    @property
+    def _is_over(self) -> bool:
+        return self._is_last and self.waited >= self.patience
+
+    def _open(self) -> None:
+        """Let the parameters of the stage learn, and no others."""
+        for name, parameter in self._parameters.items():
+            parameter.requires_grad_(name.startswith(tuple(self.stages[self.stage])))
+            parameter.grad = None
+
+
+def _best(trainer: Trainer) -> BestCheckpoint:
+    checkpoint = trainer.checkpoint_callback
+    assert isinstance(checkpoint, BestCheckpoint)
+    return checkpoint
