@@ -51,9 +51,15 @@ def print_comparison(folder: Path, rows: Sequence[Row], data_line: str) -> None:
     console.print(f"Run folder: {folder}", markup=False)
 
 
+def _listed(numbers: Sequence[int], most: int = 24) -> str:
+    """The numbers, only the first of them where there are many."""
+    shown = ", ".join(map(str, numbers[:most]))
+    return shown if len(numbers) <= most else f"{shown}, ..."
+
+
 def describe_data(data: PathDataModule) -> str:
-    """Which paths trained, stopped and judged the models."""
-    train, valid = (", ".join(map(str, indices)) for indices in (data.train_indices, data.valid_indices))
+    """Which paths trained, stopped and judged the models; result.json has all of them."""
+    train, valid = (_listed(indices) for indices in (data.train_indices, data.valid_indices))
     return (
         f"Training paths: {len(data.train_indices)} ({train}).\n"
         f"Validation paths: {len(data.valid_indices)} ({valid}), by which every model stops early and keeps its best.\n"

@@ -17,7 +17,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from prnn_md.app.checking import ConfigError, check_fields
 from prnn_md.app.checkpoints import checkpoint_file
 from prnn_md.app.fields import registered_targets
-from prnn_md.app.hardware import check_hardware, world_size
+from prnn_md.app.hardware import check_hardware
 from prnn_md.app.schema import TrainConfig
 from prnn_md.app.schema_models import Model
 from prnn_md.training.seeding import resolve_seeds
@@ -126,7 +126,7 @@ def _check_tests(config: Config) -> None:
 
 
 def _check_stages(config: Config) -> None:
-    """Stages must end, and are for one process, whose parameters do not wait for those of others."""
+    """There must be something to each stage, and an end."""
     training = config["training"]
     if training["stages"] is None:
         return
@@ -134,8 +134,6 @@ def _check_stages(config: Config) -> None:
         raise ConfigError("training.stages: there must be a stage, and a parameter in each; or null.")
     if training["patience"] is None:
         raise ConfigError("training.stages: training.patience ends each stage, and must be a number.")
-    if world_size(config["hardware"]) > 1:
-        raise ConfigError("training.stages are for one process: hardware=cpu, or training.stages=null.")
 
 
 def _complete_paths(config: Config) -> None:

@@ -53,7 +53,7 @@ class Training:
     patience: int | None = key("epochs without a better validation error before stopping; null: never", low=1)
     gradient_clip: float | None = key("largest norm of the gradient; null: no clipping", above=0)
     stages: list[list[str]] | None = key(
-        "beginnings of names of parameters that learn in each stage, until patience ends it; null: all learn at once",
+        "beginnings of names of parameters that learn first, stage by stage, each until patience ends it; then all do",
         None,
     )
     model_error: float | None = key(

@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import DDPStrategy
 from torch.nn import Parameter
 
 from prnn_md.training.callbacks import BestCheckpoint
@@ -13,16 +14,16 @@ from prnn_md.training.module import SurrogateModule, load_weights
 
 
 class StagedFitting(Callback):
-    """Trains in stages: in each only some parameters learn, from the best weights so far.
+    """Trains in stages: in each but the last only some parameters learn, in the last all, from the best weights so far.
 
-    A stage is a list of beginnings of names of the cell's parameters, such as ["decoder.kinds", "encoder"]. It ends
-    after `patience` epochs without a better validation error, and the training with the last one. Optimiser and
-    scheduler begin anew with every stage. Raises ValueError for a name that no trainable parameter has.
+    A stage is a list of beginnings of names of the cell's parameters, such as ["decoder.kinds", "encoder"]; the last
+    one is not listed. Each ends after `patience` epochs without a better validation error, and with it the optimiser
+    and the scheduler. Raises ValueError for a name that no trainable parameter has.
     """
 
     def __init__(self, stages: Sequence[Sequence[str]], patience: int) -> None:
         super().__init__()
-        self.stages, self.patience = stages, patience
+        self.stages, self.patience = [*stages, [""]], patience
         self.stage = self.waited = 0
         self._parameters: dict[str, Parameter] = {}
 
@@ -49,6 +50,9 @@ class StagedFitting(Callback):
         self.stage, self.waited = self.stage + 1, 0
         load_weights(pl_module, _best(trainer).best_model_path)
         self._open()
+        if isinstance(trainer.strategy, DDPStrategy):  # which waits for the gradients of what learnt when it was made
+            trainer.strategy.model = pl_module
+            trainer.strategy.configure_ddp()
         trainer.strategy.setup_optimizers(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -155,7 +155,9 @@ def words(tiny_words: list[str]) -> list[str]:
     steps of any size.
     """
     sizes = ["dataset.n_train=5", "encoder.rotations=false", "decoder.learn_weights=false"]
-    return [*tiny_words, *sizes, "compare=['gru training.max_epochs=2 model.hidden=4 model.dropout=0']"]
+    gru = "gru training.max_epochs=2 model.hidden=4 model.dropout=0"
+    staged = "prnn md=j2 encoder=taylor decoder=isotropic training.patience=1 training.max_epochs=5 optimizer.lr=0.3"
+    return [*tiny_words, *sizes, f"compare=['{gru}','{staged}']"]
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +188,12 @@ def _environment() -> dict[str, str]:
     return os.environ | {"WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
 
 
-@pytest.mark.parametrize("model", [".", "compare/gru"])
+def test_two_ranks_go_through_all_stages(together: Path) -> None:
+    callbacks = read_checkpoint(together / "compare/prnn/checkpoints/last.ckpt")["callbacks"]
+    assert next(state for name, state in callbacks.items() if "StagedFitting" in name)["stage"] == 1
+
+
+@pytest.mark.parametrize("model", [".", "compare/gru", "compare/prnn"])
 def test_two_ranks_do_what_one_process_does_with_the_doubled_batch(model: str, alone: Path, together: Path) -> None:
     """That both ranks have the same weights, to the last bit, every training checks itself."""
     for file in ("last.ckpt", "best.ckpt"):
