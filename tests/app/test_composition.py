@@ -26,7 +26,7 @@ def test_parts_of_a_prnn_are_absent_from_other_models() -> None:
 def test_model_chooses_the_training_but_the_command_line_wins() -> None:
     with hydra_ready():
         chosen = [composed(words).training.max_epochs for words in (["model=prnn"], ["model=gru"])]
-        assert composed(["model=gru", "training=prnn"]).training.max_epochs == chosen[0] != chosen[1]
+        assert composed(["model=gru", "training=staged"]).training.max_epochs == chosen[0] != chosen[1]
 
 
 def test_md_chooses_the_dataset_but_the_command_line_wins() -> None:
