@@ -77,7 +77,7 @@ def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
     Raises ValueError where the two speak different units, or where the hardware is not for the cells.
     """
     _check_hardware(config)
-    _check_units(config, data)
+    check_units(config, data)
     cell = build_cell(config)
     check_fits(cell, data.dataset.about, data.file)
     first = next(data.training_chunks())  # balanced over families
@@ -110,8 +110,12 @@ def bare_module(config: Config, cell: Cell, stress_scale: Tensor, source: str = 
     return SurrogateModule(cell, optimizer, scheduler, stress_scale, source, config["training"]["model_error"])
 
 
-def _check_units(config: Config, data: PathDataModule) -> None:
-    """Raises ValueError for MD cells that speak another unit than the data, before any of them is built."""
+def check_units(config: Config, data: PathDataModule) -> None:
+    """Raises ValueError for a network or MD cells that speak another unit than the data, before anything is built."""
+    told = config["model"].get("units", data.units)
+    if told != data.units:
+        message = f"model.units of {config['label']} is {told}, that of the dataset {data.file} is {data.units}"
+        raise ValueError(f"{message}: add model.units={data.units}.")
     schemas = registered_targets(EmbeddedCell)
     for name, node in config.get("md", {}).items():
         unit = getattr(schemas[node["_target_"]], "stress_unit", data.units)

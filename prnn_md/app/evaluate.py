@@ -77,7 +77,7 @@ def evaluate(question: _Question) -> None:
     answers = answers_to(
         cell,
         dataset,
-        question.split,
+        (question.split,),
         Selection(question.families, question.rates),
         question.increments,
         config["dataset"]["batch_size"],

@@ -1,5 +1,6 @@
 """How a model does on other paths than its test paths, in other increments, or with other numbers in its cells."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -45,19 +46,21 @@ class Answers:
 def answers_to(
     cell: Cell,
     dataset: OpenDataset,
-    split: str,
+    splits: Sequence[str],
     selection: Selection,
     increments: int | None,
     chunk: int,
     what: str,
+    seen: Collection[int] = (),
 ) -> Answers:
-    """The model's stresses on the selected paths of a split, `chunk` paths at a time.
+    """The model's stresses on the selected paths of some splits, `chunk` paths at a time, but on none that it has seen.
 
     Raises ValueError where no path is left, or where the increments do not fit.
     """
-    indices = tuple(selection.indices(dataset, split))
+    found = [index for split in splits for index in selection.indices(dataset, split)]
+    indices = tuple(index for index in found if index not in seen)
     if not indices:
-        raise ValueError(f"{dataset.path}: no {split} path is left by this choice.")
+        raise ValueError(f"{dataset.path}: no {' or '.join(splits)} path is left by this choice.")
     paths = in_increments(dataset.read(indices), increments)
     stress, failed = predicted_stress(cell, paths.followed, chunk, what, str(dataset.path), indices)
     return Answers(paths.labels, indices, stress[:, :: paths.every], failed)
@@ -75,15 +78,17 @@ def further_metrics(config: Config, cell: Cell, data: PathDataModule, trained: b
             dataset = data.dataset if test.get("path") is None else DatasetFile(test["path"])
             model = with_changes(cell, config, test.get("changes", ()))
             check_fits(model, dataset.about, dataset.path)
-            families = data.families if test.get("path") is None else None
+            own = test.get("path") is None
+            families = data.families if own else None
             answers = answers_to(
                 model,
                 dataset,
-                "test",
+                test.get("splits", ("test",)),
                 Selection(test.get("families") or families, test.get("rates")),
                 test.get("increments"),
                 config["dataset"]["batch_size"],
                 f"{config['label']} {'' if trained else 'un'}trained, test {name}",
+                {*data.train_indices, *data.valid_indices} if own else (),
             )
         except ValueError as error:
             raise ValueError(f"tests.{name}: {error}") from error

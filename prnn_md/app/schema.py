@@ -36,11 +36,12 @@ class DataModule(Target):
 
 @dataclass(kw_only=True)
 class FurtherTest:
-    """How the model is tested beside its test paths; the labels are those of the split test."""
+    """How the model is tested beside its test paths."""
 
     path: str | None = key("name of a shipped dataset, or a file; null: that of the run", None)
     families: list[str] | None = key("families of paths that are taken; null: all", None)
     rates: list[float] | None = key("mean strain rates of paths that are taken; null: all", None)
+    splits: list[str] = key("uses of paths that are taken, without those that have trained or validated", ("test",))
     increments: int | None = key("increments in which paths are followed; null: as the labels", None, low=1)
     changes: list[str] = key("words for keys of MD cells that are other than in training, such as of predict", [])
 

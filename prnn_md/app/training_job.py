@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prnn_md.app.building import use_hardware
+from prnn_md.app.building import check_units, use_hardware
 from prnn_md.app.comparison import Row, describe_data, print_comparison, save_comparison, zero_row
 from prnn_md.app.composition import Config
 from prnn_md.app.fitting import follow
@@ -43,6 +43,8 @@ def _lead(
     with interruptible(), Ledger(folder, config, overrides) as ledger:
         use_hardware(config)
         data: PathDataModule = build(config["dataset"])
+        for model in (config, *others.values()):
+            check_units(model, data)
         with run_loggers(config, ledger) as loggers:
             rows = train_and_judge(config, data, ledger, loggers, ranks)
             for name, other in others.items():

@@ -15,7 +15,8 @@ from lightning.pytorch.callbacks import EarlyStopping
 from prnn_md.app.building import build_cell, build_module, build_trainer, input_files, use_hardware
 from prnn_md.app.composition import Config, groups
 from prnn_md.app.instantiation import build
-from prnn_md.app.overrides import checked_config
+from prnn_md.app.overrides import checked_config, comparisons
+from prnn_md.app.training_job import run
 from prnn_md.data.dataset import read_dataset, write_dataset
 from prnn_md.md.library import library_path
 from prnn_md.training.callbacks import BestCheckpoint
@@ -108,6 +109,15 @@ def test_units_must_agree_with_the_data(tiny_config: Callable[..., Config]) -> N
     config = tiny_config("md.j2.units=MPa")
     with pytest.raises(ValueError, match=r"unit of stress is MPa, that of the dataset .*tiny.h5 is epsilon/sigma\^3"):
         build_module(config, build(config["dataset"]))
+
+
+def test_units_of_models_to_compare_with_are_checked_before_any_is_trained(
+    tiny_words: list[str], tiny_dataset_in_mpa: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prnn_md.app.training_job.train_and_judge", lambda *_: pytest.fail("a model was trained"))
+    config = checked_config([*tiny_words, "md.j2.units=MPa", f"dataset.path={tiny_dataset_in_mpa}", "compare=[gru]"])
+    with pytest.raises(ValueError, match=r"model.units of GRU is epsilon/sigma\^3, .* is MPa: add model.units=MPa"):
+        run(config, comparisons(config), tmp_path)
 
 
 @pytest.mark.parametrize(("cells", "unit"), [("silicon", "MPa"), ("glass", "epsilon/sigma^3")])

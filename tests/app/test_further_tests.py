@@ -23,7 +23,7 @@ from prnn_md.statistics import relative_error
 
 @pytest.fixture(scope="module")
 def tested_run(tiny_words: list[str], tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run with four further tests."""
+    """A finished run with five further tests."""
     family = read_dataset(tiny_dataset).family[-1]
     folder = tmp_path_factory.mktemp("runs") / "tested"
     with pytest.MonkeyPatch.context() as patch:
@@ -34,6 +34,7 @@ def tested_run(tiny_words: list[str], tiny_dataset: Path, tmp_path_factory: pyte
             "coarse": {"increments": 1},
             "fine": {"increments": 20},
             "soft": {"changes": ["md.j2.youngs_modulus=1e-6"]},
+            "unseen": {"splits": ["train", "valid", "test"]},
         }
         run(config, {}, folder)
     return folder
@@ -58,6 +59,17 @@ def test_all_tests_leave_their_metrics(tested_run: Path, tiny_dataset: Path) -> 
     assert metrics["fine/error"] != metrics["test/error"]
     assert metrics["soft/error"] == pytest.approx(metrics["soft/zero_error"], rel=1e-4)
     assert metrics["soft/zero_error"] == metrics["test/zero_error"]
+
+
+def test_what_has_trained_or_validated_tests_nothing(tested_run: Path, tiny_dataset: Path) -> None:
+    result, data = read_result(tested_run), read_dataset(tiny_dataset)
+    seen = {*result["paths"]["train"], *result["paths"]["valid"]}
+    left = data.select([index for index in range(len(data)) if index not in seen])
+    assert len(left) == 5
+    with torch.no_grad():
+        stress, _ = trained_cell(tested_run).rollout(left.strain, left.times)
+    expected = relative_error(stress, left.stress, data.stress_scale)
+    assert result["metrics"]["unseen/error"] == pytest.approx(expected)
 
 
 def test_evaluate_gives_the_same_errors(tested_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

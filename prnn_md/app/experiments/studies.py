@@ -19,6 +19,7 @@ TARGET = 0.15
 
 PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "unloading": (("cycles", "monotonic"),),
+    "rate": (("slow", "fast"),),
     "step_size": (("coarse", "test"), ("fine", "test")),
 }
 """Tests whose errors a study compares: what the model has not seen, and what it has."""
@@ -69,6 +70,29 @@ def _curve(groups: Sequence[Group]) -> dict[int, float]:
     return curve
 
 
+def cells(groups: Sequence[Group], grids: Sequence[str]) -> dict[str, Any]:
+    """Net error over cost, in beads that are followed in every increment, and what training saves of it.
+
+    `cost_ratio` is, for every choice of cells without training, its cost over that of the cheapest one, of whatever
+    grid, that does as well with it; None where none does.
+    """
+    rows = [_cost_row(group) for group in groups]
+    trained = [(row["cost"], row["trained"]) for row in rows if row["trained"] is not None]
+    for row in rows:
+        error = row["untrained"]
+        enough = [cost for cost, value in trained if error is not None and value <= error]
+        row["cost_ratio"] = row["cost"] / min(enough) if enough else None
+    return {"cost": "beads per increment", "frontier": sorted(rows, key=lambda row: (row["model"], row["cost"]))}
+
+
+def _cost_row(group: Group) -> dict[str, Any]:
+    values = {key: value for word in group.lines[0]["words"] for key, _, value in [word.partition("=")]}
+    count, beads = (int(values[f"md.polymer.{name}"]) for name in ("count", "beads"))
+    errors = {"untrained": group.mean("untrained/net_error"), "trained": group.mean(NET)}
+    spread = {"untrained_spread": group.spread("untrained/net_error"), "trained_spread": group.spread(NET)}
+    return {"model": group.grid, "cells": count, "beads": beads, "cost": count * beads, **errors, **spread}
+
+
 Study = Callable[[Sequence[Group], Sequence[str]], dict[str, Any]]
 """What a summary says of groups of runs, given the names of all grids of the study in their order."""
 
@@ -93,16 +117,19 @@ def _ratio(group: Group, unseen: str, seen: str) -> dict[str, Any]:
 
 STUDIES: Mapping[str, Study] = {
     "data_efficiency": data_efficiency,
+    "cells": cells,
     **{name: _ratios(pairs) for name, pairs in PAIRS.items()},
 }
 """What the summary of a study says beside means and spreads, by its name."""
 
 
 def draw(name: str, groups: Sequence[Group], file: Path) -> None:
-    """Draw the figure of an experiment: tests side by side where it compares some, else errors over training paths."""
+    """Draw the figure of an experiment: tests side by side, errors over cost, or else over training paths."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
-    if name in PAIRS:
+    if name == "cells":
+        _draw_costs(axes, groups)
+    elif name in PAIRS:
         _draw_tests(axes, groups, list(dict.fromkeys(test for pair in PAIRS[name] for test in reversed(pair))))
     else:
         _draw_curves(axes, groups, TARGET if name == "data_efficiency" else None)
@@ -132,6 +159,31 @@ def _draw_curves(axes: Axes, groups: Sequence[Group], target: float | None) -> N
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_xlabel("training paths")
+    axes.set_ylabel("net test error / stress scale")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _draw_costs(axes: Axes, groups: Sequence[Group]) -> None:
+    """Net error over beads per increment, a line for each kind and size of cells, dotted without training."""
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for group in groups:
+        row = _cost_row(group)
+        lines.setdefault(f"{row['model']}, {row['beads']} beads", []).append(row)
+    for (label, rows), colour in zip(lines.items(), COLOURS * 9, strict=False):
+        ordered = sorted(rows, key=lambda row: row["cost"])
+        costs = [row["cost"] for row in ordered]
+        for which, style in (("untrained", ":"), ("trained", "-")):
+            values = [_or_nan(row[which]) for row in ordered]
+            spread = [row[f"{which}_spread"] or 0.0 for row in ordered]
+            name = label if which == "trained" else None
+            axes.errorbar(
+                costs, values, spread, color=colour, linestyle=style, marker="o", markersize=4, capsize=2, label=name
+            )
+    axes.plot([], [], color=BLACK, linestyle=":", label="without training")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("beads per increment")
     axes.set_ylabel("net test error / stress scale")
     axes.legend(frameon=False, fontsize=8)
 

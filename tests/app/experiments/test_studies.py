@@ -68,6 +68,30 @@ def test_ratios_compare_what_was_not_seen_with_what_was() -> None:
     assert (row["model"], row["a"], row["cycles_zero"], row["monotonic_zero"]) == ("PRNN", "1", 1.1, None)
 
 
+def cell_lines() -> list[dict[str, Any]]:
+    """Two and eight cells of a grid, two of another; errors untrained and trained."""
+    errors = {("PRNN", 2): (0.4, 0.3), ("PRNN", 8): (0.2, 0.1), ("mixed", 2): (0.3, 0.2)}
+    return [
+        {
+            "grid": grid,
+            "words": [f"md.polymer.count={count}", "md.polymer.beads=80", f"seed={seed}"],
+            "n_train": 8,
+            "metrics": {"untrained/net_error": untrained + 0.01 * seed, "test/net_error": trained + 0.01 * seed},
+        }
+        for (grid, count), (untrained, trained) in errors.items()
+        for seed in (0, 2)
+    ]
+
+
+def test_what_training_saves_is_the_cost_of_cells_that_do_as_well_without() -> None:
+    rows = STUDIES["cells"](groups(cell_lines()), ["PRNN", "mixed"])["frontier"]
+    found = {(row["model"], row["cells"]): row for row in rows}
+    assert {key: row["cost"] for key, row in found.items()} == {("PRNN", 2): 160, ("PRNN", 8): 640, ("mixed", 2): 160}
+    assert found["PRNN", 8]["untrained"] == pytest.approx(0.21)
+    assert found["PRNN", 8]["cost_ratio"] == pytest.approx(4.0), "two cells of the mixture do it, trained"
+    assert found["PRNN", 2]["cost_ratio"] == found["mixed", 2]["cost_ratio"] == 1.0
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_study_compares_tests_that_its_runs_have(name: str) -> None:
     tests = yaml.safe_load((config_dir() / "tests" / f"{name}.yaml").read_text())
@@ -75,10 +99,11 @@ def test_a_study_compares_tests_that_its_runs_have(name: str) -> None:
     assert name in groups_of_options()["experiment"]
 
 
-@pytest.mark.parametrize("name", ["data_efficiency", "unloading", "mine"])
+@pytest.mark.parametrize("name", ["data_efficiency", "unloading", "cells", "mine"])
 def test_every_study_has_a_figure(name: str, tmp_path: Path) -> None:
-    found = groups(lines("PRNN", {1: [0.2, 0.3], 4: [0.1]}, untrained=0.3), lines("GRU", {1: [0.8], 4: [0.5, 0.4]}))
-    for group in found:
+    curves = groups(lines("PRNN", {1: [0.2, 0.3], 4: [0.1]}, untrained=0.3), lines("GRU", {1: [0.8], 4: [0.5, 0.4]}))
+    found = groups(cell_lines()) if name == "cells" else curves
+    for group in curves:
         for line in group.lines:
             for test in dict.fromkeys(test for pair in PAIRS["unloading"] for test in pair):
                 line["metrics"] |= {f"{test}/net_error": 0.2, f"{test}/zero_error": 1.0}
