@@ -23,6 +23,7 @@ from prnn_md.training.callbacks import BestCheckpoint
 
 SMALL = {
     "polymer": ["md.polymer.count=2", "md.polymer.beads=80"],
+    "polymer_j2": ["md.polymer.count=2", "md.polymer.beads=80"],
     "glass": ["md.glass.count=1", "md.glass.quench_time=1.0"],
     "polyethylene": ["md.polyethylene.count=1", "md.polyethylene.chains=2", "md.polyethylene.quench_time=1e4"],
     "argon": [],
@@ -57,7 +58,13 @@ masses: {Ar: 1.0}
 lj: {Ar: {sigma: 1.0, epsilon: 1.0}}
 cutoff: {inner: 2.0, outer: 2.5}
 """
-BESIDE = {"md/dynamics": ["md=polymer", *SMALL["polymer"]]}
+POLYMER = ["md=polymer", *SMALL["polymer"]]
+BESIDE = {
+    "md/dynamics": POLYMER,
+    "dataset=argon": ["md=j2", "md.j2.units=MPa"],
+    "dataset=composite": ["md=j2", "md.j2.units=MPa"],
+}
+"""What else is chosen, by the group or the option, instead of md=j2."""
 OPTIONS = [(group, option) for group, options in groups().items() for option in options]
 
 
@@ -75,12 +82,13 @@ def test_every_option_builds(
     (tmp_path / "atoms.data").write_text(ATOMS)
     (tmp_path / "pair.yaml").write_text(PAIR)
     small = [word.format(folder=tmp_path) for word in SMALL.get(option, [])]
-    beside = small if group == "md" else BESIDE.get(group, [] if option in BASELINES else ["md=j2"])
+    other = BESIDE.get(f"{group}={option}", BESIDE.get(group, [] if option in BASELINES else ["md=j2"]))
+    beside = small if group == "md" else other
     data = tiny_dataset_in_mpa if option in IN_MPA else tiny_dataset
     data_words = [] if group == "dataset" else [f"dataset.path={data}", "dataset.n_train=4", "dataset.n_valid=null"]
     if option in COMPOSITE:
         write_prnn_text(tmp_path / "made.data")
-        data_words = [f"dataset.path={tmp_path / 'made.data'}", *["md.j2.units=MPa"] * (group == "dataset")]
+        data_words = [f"dataset.path={tmp_path / 'made.data'}"]
     words = [f"{group}={option}", *beside, *data_words]
     config = checked_config(words)
     module = build_module(config, build(config["dataset"]))

@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from prnn_md.app.composition import config_dir
-from prnn_md.app.composition import groups as groups_of_options
 from prnn_md.app.experiments.studies import PAIRS, STUDIES, data_efficiency, draw
 from prnn_md.app.experiments.summary import Group, groups_of
 
@@ -94,9 +93,11 @@ def test_what_training_saves_is_the_cost_of_cells_that_do_as_well_without() -> N
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_study_compares_tests_that_its_runs_have(name: str) -> None:
-    tests = yaml.safe_load((config_dir() / "tests" / f"{name}.yaml").read_text())
-    assert {test for pair in PAIRS[name] for test in pair} <= {*tests, "test"}
-    assert name in groups_of_options()["experiment"]
+    sweeper = yaml.safe_load((config_dir() / "experiment" / f"{name}.yaml").read_text())["hydra"]["sweeper"]
+    for grid in sweeper["grids"].values():
+        (option,) = [word.removeprefix("tests=") for word in [*sweeper["common"], *grid] if word.startswith("tests=")]
+        tests = yaml.safe_load((config_dir() / "tests" / f"{option}.yaml").read_text())
+        assert {test for pair in PAIRS[name] for test in pair} <= {*tests, "test"}
 
 
 @pytest.mark.parametrize("name", ["data_efficiency", "unloading", "cells", "mine"])
