@@ -28,7 +28,7 @@ from prnn_md.md.md_cell import MDCell
 from prnn_md.md.polymer import LIBRARY_KEYS, library_file
 from prnn_md.training.callbacks import BestCheckpoint
 from prnn_md.training.module import SurrogateModule, start_from
-from prnn_md.training.stages import StagedFitting
+from prnn_md.training.stages import StagedFitting, check_stages
 
 TIME_UNITS = {"epsilon/sigma^3": "tau", "MPa": "fs"}
 """Units of time of MD cells, by their unit of stress."""
@@ -79,6 +79,7 @@ def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
     _check_hardware(config)
     check_units(config, data)
     cell = build_cell(config)
+    check_stages(cell, config["training"]["stages"] or ())
     check_fits(cell, data.dataset.about, data.file)
     first = next(data.training_chunks())  # balanced over families
     cell.set_scales(first.strain, data.stress_scale, first.times)
@@ -107,18 +108,18 @@ def check_fits(cell: Cell, about: Mapping[str, Any], file: Path) -> None:
 def bare_module(config: Config, cell: Cell, stress_scale: Tensor, source: str = "") -> SurrogateModule:
     """The module around a cell, ready to train on the `source` or to take the weights of a checkpoint."""
     optimizer, scheduler = build(config["optimizer"]), build(config["scheduler"])
-    return SurrogateModule(cell, optimizer, scheduler, stress_scale, source, config["training"]["model_error"])
+    return SurrogateModule(cell, optimizer, scheduler, stress_scale, source, config["training"].get("model_error"))
 
 
 def check_units(config: Config, data: PathDataModule) -> None:
-    """Raises ValueError for a network or MD cells that speak another unit than the data, before anything is built."""
+    """Raises ValueError for a network or cells that speak another unit than the data, before anything is built."""
     told = config["model"].get("units", data.units)
     if told != data.units:
         message = f"model.units of {config['label']} is {told}, that of the dataset {data.file} is {data.units}"
-        raise ValueError(f"{message}: add model.units={data.units}.")
+        raise ValueError(f"{message}: add model.units={data.units}, of a model in compare to its own words.")
     schemas = registered_targets(EmbeddedCell)
     for name, node in config.get("md", {}).items():
-        unit = getattr(schemas[node["_target_"]], "stress_unit", data.units)
+        unit = getattr(schemas[node["_target_"]], "stress_unit", None) or node.get("units", data.units)
         if unit != data.units:
             raise ValueError(
                 f"The unit of stress of md.{name} is {unit}, that of the dataset {data.file} is {data.units}: "

@@ -119,10 +119,12 @@ def _check_parts(config: Config) -> None:
 
 
 def _check_tests(config: Config) -> None:
-    """The names of further tests must not be those of metrics that there are already."""
-    for name in config["tests"]:
+    """The names of further tests must not be those of metrics that there are already, and each must have paths."""
+    for name, test in config["tests"].items():
         if name in METRICS:
             raise ConfigError(f"tests.{name}: choose a name other than {', '.join(METRICS)}.")
+        if test.get("splits") == []:
+            raise ConfigError(f"tests.{name}.splits: give at least one use of paths, such as test.")
 
 
 def _check_stages(config: Config) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -57,7 +58,7 @@ def answers_to(
 
     Raises ValueError where no path is left, or where the increments do not fit.
     """
-    found = [index for split in splits for index in selection.indices(dataset, split)]
+    found = [index for split in dict.fromkeys(splits) for index in selection.indices(dataset, split)]
     indices = tuple(index for index in found if index not in seen)
     if not indices:
         raise ValueError(f"{dataset.path}: no {' or '.join(splits)} path is left by this choice.")
@@ -78,8 +79,8 @@ def further_metrics(config: Config, cell: Cell, data: PathDataModule, trained: b
             dataset = data.dataset if test.get("path") is None else DatasetFile(test["path"])
             model = with_changes(cell, config, test.get("changes", ()))
             check_fits(model, dataset.about, dataset.path)
-            own = test.get("path") is None
-            families = data.families if own else None
+            families = data.families if test.get("path") is None else None
+            own = Path(dataset.path).resolve() == Path(data.file).resolve()
             answers = answers_to(
                 model,
                 dataset,

@@ -26,12 +26,15 @@ class DataModule(Target):
     seed: int = key("seed of the choice and order of training paths", 0, low=0)
     families: list[str] | None = key("families of paths that are taken; null: all", None)
     n_replicas: int | None = key("replicas over which training labels are averaged; null: all", None, low=1)
-    increments: int | None = key("first increments of each path that training takes; null: all", None, low=1)
+    train_increments: int | None = key("first increments of each path that training takes; null: all", None, low=1)
     noise: float = key("Gaussian noise on training labels, in units of the stress scale", 0.0, low=0)
     lazy: bool = key("whether paths are read when they are wanted, for sets larger than memory", False)
     format: Literal["hdf5", "prnn_text"] = key("format of the file: ours, or the text of published PRNN data", "hdf5")
     train_families: list[str] | None = key("families that training and validation take of these; null: all", None)
     train_rates: list[float] | None = key("mean strain rates that training and validation take; null: all", None)
+
+
+Split = Literal["train", "pool", "valid", "test"]
 
 
 @dataclass(kw_only=True)
@@ -41,7 +44,7 @@ class FurtherTest:
     path: str | None = key("name of a shipped dataset, or a file; null: that of the run", None)
     families: list[str] | None = key("families of paths that are taken; null: all", None)
     rates: list[float] | None = key("mean strain rates of paths that are taken; null: all", None)
-    splits: list[str] = key("uses of paths that are taken, without those that have trained or validated", ("test",))
+    splits: list[Split] = key("uses of paths that are taken, without those that have trained or validated", ("test",))
     increments: int | None = key("increments in which paths are followed; null: as the labels", None, low=1)
     changes: list[str] = key("words for keys of MD cells that are other than in training, such as of predict", [])
 

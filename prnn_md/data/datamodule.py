@@ -39,7 +39,7 @@ class PathDataModule(LightningDataModule):
 
     Training labels are means over the first `n_replicas` replicas of each path, or over all if None or if there are
     fewer, with Gaussian noise of `noise` times the stress scale, drawn from `seed`, on all increments but the first;
-    their standard errors are those of such labels. Training sees the first so many `increments` of its paths, or all.
+    their standard errors are those of such labels. Training sees the first `train_increments` of its paths, or all.
 
     A batch holds strain, stress and standard_error (paths, T+1, 6), times (paths, T+1) and index (paths,), the place of
     each path in the dataset. `lazy` reads paths whenever they are wanted, for sets that are larger than memory. Raises
@@ -55,7 +55,7 @@ class PathDataModule(LightningDataModule):
         seed: int = 0,
         families: Sequence[str] | None = None,
         n_replicas: int | None = None,
-        increments: int | None = None,
+        train_increments: int | None = None,
         noise: float = 0.0,
         lazy: bool = False,
         format: str = "hdf5",
@@ -74,7 +74,7 @@ class PathDataModule(LightningDataModule):
         self.dataset = FORMATS[format](path)
         self.dataset.verify()
         self.batch_size, self.seed, self.families = batch_size, seed, families
-        self.n_replicas, self.increments, self.noise = n_replicas, increments, noise
+        self.n_replicas, self.train_increments, self.noise = n_replicas, train_increments, noise
         if families is not None and not set(train_families or ()) <= set(families):
             raise ValueError(f"train_families must be among families, {', '.join(families)}; got {train_families}.")
         seen = Selection(train_families or families, train_rates)
@@ -83,7 +83,8 @@ class PathDataModule(LightningDataModule):
         self.valid_indices = self._choose(("valid",), seen, n_valid)
         self.test_indices = tuple(sorted(self._choose(("test",), Selection(families), None)))
         self._data = None if lazy else self.dataset.read()
-        self.training_paths(self.train_indices[:1])  # raises for a number of increments that these have not
+        if train_increments is not None:
+            beginning(self.paths(self.train_indices[:1]), train_increments)  # raises where there are fewer
 
     @property
     def file(self) -> Path:
@@ -121,7 +122,7 @@ class PathDataModule(LightningDataModule):
             error = torch.hypot(data.standard_error, added.expand_as(data.standard_error))
             error[:, 0] = data.standard_error[:, 0]
             data = replace(data, stress=stress, standard_error=error)
-        return data if self.increments is None else beginning(data, self.increments)
+        return data if self.train_increments is None else beginning(data, self.train_increments)
 
     def _noise(self, index: int, shape: torch.Size) -> Tensor:
         mixed = int(np.random.SeedSequence([self.seed, index]).generate_state(1)[0])

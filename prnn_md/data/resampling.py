@@ -38,10 +38,10 @@ def in_increments(data: StressStrainData, increments: int | None) -> Resampled:
 
 
 def beginning(data: StressStrainData, increments: int) -> StressStrainData:
-    """The first so many increments of the paths; ValueError where there are less."""
+    """The first so many increments of the paths; ValueError where there are fewer."""
     there = data.strain.shape[1] - 1
     if not 1 <= increments <= there:
-        raise ValueError(f"increments must be between 1 and {there}, all that {data.name} has; got {increments}.")
+        raise ValueError(f"train_increments must be between 1 and {there}, all that {data.name} has; got {increments}.")
     return _at(data, slice(increments + 1))
 
 

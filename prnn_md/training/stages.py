@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy
 from torch.nn import Parameter
 
+from prnn_md.cell import Cell
 from prnn_md.training.callbacks import BestCheckpoint
 from prnn_md.training.module import SurrogateModule, load_weights
 
@@ -17,8 +18,8 @@ class StagedFitting(Callback):
     """Trains in stages: in each but the last only some parameters learn, in the last all, from the best weights so far.
 
     A stage is a list of beginnings of names of the cell's parameters, such as ["decoder.kinds", "encoder"]; the last
-    one is not listed. Each ends after `patience` epochs without a better validation error, and with it the optimiser
-    and the scheduler. Raises ValueError for a name that no trainable parameter has.
+    one is not listed. Each ends after `patience` epochs without a better validation error, and has an optimiser and a
+    scheduler of its own. Raises ValueError as `check_stages` does.
     """
 
     def __init__(self, stages: Sequence[Sequence[str]], patience: int) -> None:
@@ -28,15 +29,11 @@ class StagedFitting(Callback):
         self._parameters: dict[str, Parameter] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage != "fit" or self._parameters:
-            return
-        assert isinstance(pl_module, SurrogateModule)
-        self._parameters = {name: each for name, each in pl_module.cell.named_parameters() if each.requires_grad}
-        for name in (name for names in self.stages for name in names):
-            if not any(each.startswith(name) for each in self._parameters):
-                known = ", ".join(self._parameters)
-                raise ValueError(f"training.stages: no trainable parameter begins with '{name}'; there are {known}.")
-        self._open()
+        if stage == "fit":
+            assert isinstance(pl_module, SurrogateModule)
+            check_stages(pl_module.cell, self.stages)
+            self._parameters = _trainable(pl_module.cell)
+            self._open()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Nothing is left for a training that was interrupted after its last epoch."""
@@ -89,6 +86,19 @@ class StagedFitting(Callback):
         for name, parameter in self._parameters.items():
             parameter.requires_grad_(name.startswith(tuple(self.stages[self.stage])))
             parameter.grad = None
+
+
+def check_stages(cell: Cell, stages: Sequence[Sequence[str]]) -> None:
+    """ValueError for a name in a stage with which no trainable parameter of the cell begins."""
+    known = _trainable(cell)
+    for name in (name for names in stages for name in names):
+        if not any(each.startswith(name) for each in known):
+            there = f"no trainable parameter begins with '{name}'; there are {', '.join(known)}"
+            raise ValueError(f"training.stages: {there}. Choose among them, or training=prnn.")
+
+
+def _trainable(cell: Cell) -> dict[str, Parameter]:
+    return {name: each for name, each in cell.named_parameters() if each.requires_grad}
 
 
 def _best(trainer: Trainer) -> BestCheckpoint:

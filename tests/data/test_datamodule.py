@@ -152,14 +152,14 @@ def test_training_labels_may_be_means_over_fewer_replicas(tmp_path: Path) -> Non
 
 
 def test_training_may_see_the_beginnings_of_its_paths(numbered: str) -> None:
-    module, whole = PathDataModule(numbered, increments=2), PathDataModule(numbered)
+    module, whole = PathDataModule(numbered, train_increments=2), PathDataModule(numbered)
     batch, all_of_it = (next(iter(each.train_dataloader())) for each in (module, whole))
     for name in ("strain", "stress", "standard_error", "times"):
         assert torch.equal(batch[name], all_of_it[name][:, :3])
     assert torch.equal(module.valid_data.stress, whole.valid_data.stress)
     assert torch.equal(module.stress_scale, whole.stress_scale)
-    with pytest.raises(ValueError, match="increments must be between 1 and .* got 1000"):
-        PathDataModule(numbered, increments=1000)
+    with pytest.raises(ValueError, match="train_increments must be between 1 and .* got 1000"):
+        PathDataModule(numbered, train_increments=1000)
 
 
 def test_noise_is_drawn_for_each_training_path_from_the_seed(numbered: str) -> None:
