@@ -12,7 +12,7 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
-from prnn_md.app.building import build_cell, build_module, build_trainer, input_files, use_hardware
+from prnn_md.app.building import bare_module, build_cell, build_module, build_trainer, input_files, use_hardware
 from prnn_md.app.composition import Config, groups
 from prnn_md.app.instantiation import build
 from prnn_md.app.overrides import checked_config, comparisons
@@ -103,6 +103,18 @@ def test_embedded_cells_come_in_the_number_asked_for(tiny_config: Callable[..., 
     cell = build_cell(tiny_config("md.j2.count=3", "encoder=free"))
     assert cell.counts == (3,)
     assert cell.encoder.matrices().shape == (3, 6, 6)
+
+
+def test_stages_must_fit_the_model_before_anything_is_simulated(tiny_config: Callable[..., Config]) -> None:
+    config = tiny_config("decoder=hill_mandel", "training=staged")
+    with pytest.raises(ValueError, match=r"begins with 'decoder.kinds'; there are .*decoder.logits.*training=prnn"):
+        build_module(config, build(config["dataset"]))
+
+
+def test_a_configuration_from_before_there_were_weights_of_paths_can_be_built(tiny_config: Callable[..., Config]) -> None:
+    config = tiny_config()
+    del config["training"]["model_error"]
+    assert bare_module(config, build_cell(config), torch.ones(6)).model_error is None
 
 
 def test_seed_decides_the_parameters(tiny_config: Callable[..., Config]) -> None:

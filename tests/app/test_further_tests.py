@@ -147,6 +147,15 @@ def test_names_of_tests_are_not_those_of_other_metrics(tiny_words: list[str]) ->
 
 
 @pytest.mark.parametrize(
+    ("splits", "message"),
+    [("[tset]", r"tests\.odd\.splits\[0\]=tset: unknown"), ("[]", r"tests\.odd\.splits: give at least one use")],
+)
+def test_splits_that_are_none_are_refused(splits: str, message: str, tiny_words: list[str]) -> None:
+    with pytest.raises(ConfigError, match=message):
+        checked_config([*tiny_words, f"+tests.odd.splits={splits}"])
+
+
+@pytest.mark.parametrize(
     ("word", "message"),
     [
         ("md.j2.youngs=1.0", r"tests\.soft\.changes: md\.j2\.youngs=1\.0: there is no such key"),
