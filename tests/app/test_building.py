@@ -111,7 +111,7 @@ def test_stages_must_fit_the_model_before_anything_is_simulated(tiny_config: Cal
         build_module(config, build(config["dataset"]))
 
 
-def test_a_configuration_from_before_there_were_weights_of_paths_can_be_built(tiny_config: Callable[..., Config]) -> None:
+def test_a_configuration_from_before_paths_had_weights_can_be_built(tiny_config: Callable[..., Config]) -> None:
     config = tiny_config()
     del config["training"]["model_error"]
     assert bare_module(config, build_cell(config), torch.ones(6)).model_error is None
