@@ -63,6 +63,7 @@ BESIDE = {
     "md/dynamics": POLYMER,
     "dataset=argon": ["md=j2", "md.j2.units=MPa"],
     "dataset=composite": ["md=j2", "md.j2.units=MPa"],
+    "training=staged": ["md=j2", "decoder=isotropic"],
 }
 """What else is chosen, by the group or the option, instead of md=j2."""
 OPTIONS = [(group, option) for group, options in groups().items() for option in options]
@@ -127,7 +128,7 @@ def test_seed_decides_the_parameters(tiny_config: Callable[..., Config]) -> None
 
 def test_units_must_agree_with_the_data(tiny_config: Callable[..., Config]) -> None:
     config = tiny_config("md.j2.units=MPa")
-    with pytest.raises(ValueError, match=r"unit of stress is MPa, that of the dataset .*tiny.h5 is epsilon/sigma\^3"):
+    with pytest.raises(ValueError, match=r"of md.j2 is MPa, that of the dataset .*tiny.h5 is epsilon/sigma\^3"):
         build_module(config, build(config["dataset"]))
 
 

@@ -75,8 +75,8 @@ def test_help_is_quick(pace: float, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "completions"),
     [
-        ("md=po", {"md=polyethylene", "md=polymer"}),
-        ("hparams_search=", {"hparams_search=none", "hparams_search=prnn", "hparams_search=recurrent"}),
+        ("md=po", {"md=polyethylene", "md=polymer", "md=polymer_j2"}),
+        ("hparams_search=r", {"hparams_search=recurrent"}),
         ("dataset.n_", {"dataset.n_replicas=", "dataset.n_train=", "dataset.n_valid="}),
     ],
 )
