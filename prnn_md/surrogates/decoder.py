@@ -84,10 +84,11 @@ class NormalisedDecoder(Decoder):
 class IsotropicDecoder(Decoder):
     """Positive weights for the volumetric and the deviatoric stress of each cell: D_m = v_m P_vol + d_m P_dev.
 
-    v_m = exp(a_k + b_m) / cells, with a number a_k that all cells of kind k share and one b_m of the cell itself; d_m
-    likewise, with numbers of their own. Few paths teach the former, many the latter. They start at zero, which is the
-    mean of all cells, those of the cells with Gaussian noise of deviation `noise`; with `learn_cells` off these stay
-    there. Weights need not sum to one, since small cells can be too stiff or too strong. It ignores the encoder.
+    v_m = exp(a_k + b_m) / cells, with a number a_k that all cells of kind k share (`kinds`) and one b_m of the cell
+    itself (`cells`); d_m likewise, with numbers of its own. Few paths teach the former, many the latter. All start at
+    zero, which makes the mean of all cells; b_m with Gaussian noise of deviation `noise`, and it stays there with
+    `learn_cells` off. Weights need not sum to one, since small cells can be too stiff or too strong. It ignores the
+    encoder.
     """
 
     kind: Tensor

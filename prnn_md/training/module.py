@@ -47,8 +47,8 @@ class SurrogateModule(LightningModule):
     the dataset `source`, and `times`, (T+1,) or (paths, T+1). The loss is the mean square of
     (predicted - stress) / stress_scale. With a `model_error` m, in units of the stress scale, a path whose labels have
     the standard error s weighs m^2 / (m^2 + s^2) in it, by what model and label err together; logged errors are plain.
-    `optimizer` is called with the parameters, `scheduler` (stepped once per epoch, on `valid/error` where
-    it wants a metric) with the optimiser.
+    `optimizer` is called with the parameters, `scheduler` (stepped once per epoch, on `valid/error` where it wants a
+    metric) with the optimiser.
 
     Logged per epoch for train, valid and test: <split>/error, /floor and /net_error as in
     `prnn_md.statistics`, and /failed, the number of paths whose state failed. These add nothing to loss and
