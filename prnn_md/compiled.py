@@ -109,7 +109,7 @@ def _own_cache() -> None:
         return
     digest = hashlib.sha256()
     package = Path(__file__).parent
-    called = [package / "md" / "failure.py", package / "materials" / "j2_kernels.py", Path(__file__)]
+    called = [package / "md" / "failure.py", *sorted((package / "materials").glob("*_kernels.py")), Path(__file__)]
     for source in [*sorted((package / "md" / "kernels").glob("*.py")), *called]:
         digest.update(source.read_bytes())
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

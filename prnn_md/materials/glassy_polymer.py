@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from math import log
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,12 +15,9 @@ from prnn_md.materials.constants import (
     mark_failures,
     no_failures,
 )
+from prnn_md.materials.glassy_polymer_kernels import FASTEST, find_flow
 from prnn_md.materials.viscoelastic import relaxed_mean
 from prnn_md.mechanics import biot_from_cauchy, from_mandel, stretch_of, to_mandel, trace, unit_system
-
-_ITERATIONS = 100
-_TOLERANCE = 1e-12
-_FASTEST = 25.0  # logarithm of dt G / eta, at which nothing is left of the stress of a mode
 
 
 class GlassyPolymer(Cell):
@@ -150,60 +146,24 @@ class GlassyPolymer(Cell):
         return unimodular.unsqueeze(-1) * elastic, log_fluidity + change
 
     def _solved(self, trial: Tensor, at_rest: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
-        """Newton's method for the logarithm of the fluidity's factor, kept inside a shrinking bracket."""
+        """The same without gradients, by compiled loops on the CPU."""
         values, axes = torch.linalg.eigh(from_mandel(trial))
         most = (self.shear_moduli * _equivalent(_deviator(trial))).sum(-1)
-        low, high = at_rest, at_rest + _log_sinh_over(most / self.characteristic_stress)
-        y, before = low.clone(), torch.full_like(low, torch.inf)
-        for _ in range(_ITERATIONS):
-            found = _principal(values, _factor(rate, y))
-            stress, change = (
-                torch.einsum("...m,...mia,...ma,...mja->...ij", self.shear_moduli, axes, part, axes)
-                for part in (found.deviators, found.derivatives)
-            )
-            tau = (stress.square().sum((-2, -1)) / 2).sqrt()
-            ratio = tau / self.characteristic_stress
-            gap = y - at_rest - _log_sinh_over(ratio)
-            if bool((gap.abs() <= _TOLERANCE * (1 + y.abs())).all()):
-                break
-            low, high = torch.where(gap < 0, y, low), torch.where(gap > 0, y, high)
-            fall = (stress * change).sum((-2, -1)) / (2 * self.characteristic_stress**2)
-            newton = y - gap / (1.0 - _slope_over_ratio(ratio) * fall)
-            good = (newton >= low) & (newton <= high) & (gap.abs() < before / 2)
-            y, before = torch.where(good, newton, (low + high) / 2), gap.abs()
-        means = found.deviators + found.means.unsqueeze(-1)
-        return to_mandel(axes @ (means.unsqueeze(-1) * axes.mT)), y
+        items, principal, y = at_rest.numel(), torch.empty_like(values), torch.empty_like(at_rest)
+        modes = values.shape[-2]
+        flat = [
+            entry.detach().to("cpu", torch.float64).reshape(items, *entry.shape[at_rest.ndim :]).contiguous()
+            for entry in (values, axes, at_rest, most, rate.expand(*at_rest.shape, modes), y, principal)
+        ]
+        find_flow(self.shear_moduli.cpu().numpy(), self.characteristic_stress, *(entry.numpy() for entry in flat))
+        *_, y, principal = (entry.to(trial) for entry in flat)
+        principal = principal.reshape(values.shape)
+        return to_mandel(axes @ (principal.unsqueeze(-1) * axes.mT)), y.reshape(at_rest.shape)
 
 
 def _factor(rate: Tensor, log_fluidity: Tensor) -> Tensor:
     """k = dt G / eta (..., modes) of each mode."""
-    return (rate.log() + log_fluidity.unsqueeze(-1)).clamp(max=_FASTEST).exp()
-
-
-class _Principal(NamedTuple):
-    """Principal values after flow: means (..., modes), deviators (..., modes, 3), and these by the log of k."""
-
-    means: Tensor
-    deviators: Tensor
-    derivatives: Tensor
-
-
-def _principal(trial: Tensor, k: Tensor) -> _Principal:
-    """The positive b (..., modes, 3) with b + k b (b - mean b) = trial, by Newton's method for their mean."""
-    k, mean = k.unsqueeze(-1), trial.mean(-1, keepdim=True)
-    for _ in range(_ITERATIONS):
-        linear = 1.0 - k * mean
-        root = (linear.square() + 4 * k * trial).sqrt()
-        b = torch.where(linear > 0, 2 * trial / (linear + root), (root - linear) / (2 * k))
-        share = k * b / root
-        gap = mean - b.mean(-1, keepdim=True)
-        if bool((gap.abs() <= 1e-14 * mean).all()):
-            break
-        mean = mean - gap / (1.0 - share.mean(-1, keepdim=True))
-    deviators = b - mean
-    of_mean = -(share * deviators).mean(-1, keepdim=True) / (1.0 - share.mean(-1, keepdim=True))
-    derivatives = share * (of_mean - deviators)
-    return _Principal(mean.squeeze(-1), deviators, derivatives - derivatives.mean(-1, keepdim=True))
+    return (rate.log() + log_fluidity.unsqueeze(-1)).clamp(max=FASTEST).exp()
 
 
 def _pushed(tensor: Tensor, by: Tensor) -> Tensor:
