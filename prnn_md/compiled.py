@@ -109,8 +109,9 @@ def _own_cache() -> None:
         return
     digest = hashlib.sha256()
     package = Path(__file__).parent
-    called = [package / "md" / "failure.py", *sorted((package / "materials").glob("*_kernels.py")), Path(__file__)]
-    for source in [*sorted((package / "md" / "kernels").glob("*.py")), *called]:
+    folders = (package / "md" / "kernels", package / "materials" / "kernels")
+    sources = [source for folder in folders for source in sorted(folder.glob("*.py"))]
+    for source in [*sources, package / "md" / "failure.py", Path(__file__)]:
         digest.update(source.read_bytes())
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = home / "prnn_md" / f"compiled-{digest.hexdigest()[:16]}"

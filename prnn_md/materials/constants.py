@@ -31,6 +31,13 @@ def check_not_negative(**constants: float) -> None:
             raise ValueError(f"{name} must not be negative, got {value}.")
 
 
+def check_path(strains: Tensor, times: Tensor) -> None:
+    """ValueError for strains without six components, or with other times."""
+    if strains.shape[-1:] != (6,) or strains.dim() < 2 or times.shape[-1:] != strains.shape[-2:-1]:
+        shapes = f"got {tuple(strains.shape)} and {tuple(times.shape)}"
+        raise ValueError(f"A path needs strains (*batch, T+1, 6) and times (T+1,) or (*batch, T+1), {shapes}.")
+
+
 def is_possible(strain: Tensor) -> Tensor:
     """Which strains (*batch, 6) are finite and leave all principal stretches positive, (*batch,)."""
     finite = strain.isfinite().all(-1)
@@ -46,3 +53,10 @@ def mark_failures(stress: Tensor, state: State) -> tuple[Tensor, Tensor]:
     """Stress (*batch, 6), NaN where an item failed before or is not finite now, and the flags (*batch,)."""
     failed = state.failed | ~stress.isfinite().all(-1)
     return torch.where(failed.unsqueeze(-1), torch.nan, stress), failed
+
+
+def mark_failures_along(stress: Tensor, state: State) -> tuple[Tensor, State]:
+    """The same for whole paths (*batch, T+1, 6) of a cell without memory, with the state at their end."""
+    bad = (~stress.isfinite().all(-1)).cumsum(-1) > 0
+    failed = state.failed.unsqueeze(-1) | bad
+    return torch.where(failed.unsqueeze(-1), torch.nan, stress), State(failed[..., -1])

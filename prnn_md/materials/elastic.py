@@ -6,7 +6,14 @@ import torch
 from torch import Tensor
 
 from prnn_md.cell import Cell, Number, State
-from prnn_md.materials.constants import check_positive, checked_count, mark_failures, no_failures
+from prnn_md.materials.constants import (
+    check_path,
+    check_positive,
+    checked_count,
+    mark_failures,
+    mark_failures_along,
+    no_failures,
+)
 from prnn_md.mechanics import deviatoric_projector, unit_system, volumetric_projector
 
 
@@ -56,6 +63,12 @@ class Elastic(Cell):
         """Stress C E (*batch, 6); dt has no influence."""
         stress, failed = mark_failures(strain @ self.stiffness, state)
         return stress, State(failed)
+
+    def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """As for every cell, all points at once."""
+        check_path(strains, times)
+        state = self.initial_state(strains.shape[:-2]) if state is None else state
+        return mark_failures_along(strains @ self.stiffness, state)
 
     def stress_and_tangent(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, Tensor, State]:
         """Stress (*batch, 6), the constant stiffness (*batch, 6, 6), and the state."""

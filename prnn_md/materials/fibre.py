@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 
 from prnn_md.cell import Cell, Number, State
-from prnn_md.materials.constants import check_positive, checked_count, is_possible, mark_failures, no_failures
+from prnn_md.materials.constants import (
+    check_path,
+    check_positive,
+    checked_count,
+    is_possible,
+    mark_failures,
+    mark_failures_along,
+    no_failures,
+)
 from prnn_md.mechanics import stretch_of, to_mandel, unit_system
 
 
@@ -51,6 +59,16 @@ class Fibre(Cell):
 
     def forward(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, State]:
         """Stress (*batch, 6), NaN where there is no such deformation; dt has no influence."""
+        stress, failed = mark_failures(self._stress(strain), state)
+        return stress, State(failed)
+
+    def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """As for every cell, all points at once."""
+        check_path(strains, times)
+        state = self.initial_state(strains.shape[:-2]) if state is None else state
+        return mark_failures_along(self._stress(strains), state)
+
+    def _stress(self, strain: Tensor) -> Tensor:
         mu, lame, alpha, beta, gamma = self.constants
         possible = is_possible(strain)
         stretch = stretch_of(torch.where(possible.unsqueeze(-1), strain, 0.0))
@@ -62,9 +80,7 @@ class Fibre(Cell):
         of_axis = 2.0 * (alpha + beta * jacobian.log() + 2.0 * gamma * elongation)
         second = mu * unit + of_inverse[..., None, None] * inverse + of_axis[..., None, None] * along
         second = second - alpha * (along @ square + square @ along)
-        stress = torch.where(possible.unsqueeze(-1), to_mandel(stretch @ second), torch.nan)
-        stress, failed = mark_failures(stress, state)
-        return stress, State(failed)
+        return torch.where(possible.unsqueeze(-1), to_mandel(stretch @ second), torch.nan)
 
 
 class _Constants(NamedTuple):

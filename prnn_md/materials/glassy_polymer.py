@@ -6,16 +6,18 @@ from math import log
 import torch
 from torch import Tensor
 
-from prnn_md.cell import Cell, Number, State
+from prnn_md.cell import Cell, Number, State, time_steps
 from prnn_md.materials.constants import (
     check_not_negative,
+    check_path,
     check_positive,
     checked_count,
     is_possible,
     mark_failures,
     no_failures,
 )
-from prnn_md.materials.glassy_polymer_kernels import FASTEST, find_flow
+from prnn_md.materials.glassy_polymer_rollout import roll_out
+from prnn_md.materials.kernels.glassy_polymer_flow import FASTEST, find_flow
 from prnn_md.materials.viscoelastic import relaxed_mean
 from prnn_md.mechanics import biot_from_cauchy, from_mandel, stretch_of, to_mandel, trace, unit_system
 
@@ -73,8 +75,10 @@ class GlassyPolymer(Cell):
         self.bulk_modulus, self.hardening_modulus = float(bulk_modulus), float(hardening_modulus)
         self.characteristic_stress = float(characteristic_stress)
         self.pressure_dependence, self.age = float(pressure_dependence), float(age)
-        self.softening = tuple(map(float, softening))
+        self.softening = (float(softening[0]), float(softening[1]), float(softening[2]))
         self._slowest = max(range(len(viscosities)), key=lambda mode: viscosities[mode])
+        moduli, stress = (self.bulk_modulus, self.hardening_modulus), self.characteristic_stress
+        self._constants = (*moduli, stress, self.pressure_dependence, self.age, self.softening, self._slowest)
         for name, values in {"shear_moduli": shear_moduli, "viscosities": viscosities}.items():
             self.register_buffer(name, torch.tensor(list(values), dtype=torch.float64), persistent=False)
 
@@ -110,6 +114,28 @@ class GlassyPolymer(Cell):
         accumulated = accumulated + _equivalent(flow[..., self._slowest, :])
         plastic = _pushed(elastic, torch.linalg.inv(isochoric).unsqueeze(-3))
         return stress, State(failed, plastic=plastic, accumulated=accumulated)
+
+    def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """As for every cell; on the CPU and in float64 by compiled loops, which can be differentiated once."""
+        check_path(strains, times)
+        state = self.initial_state(strains.shape[:-2]) if state is None else state
+        if strains.device.type != "cpu" or strains.dtype != torch.float64 or times.requires_grad:
+            return super().rollout(strains, times, state)
+        batch = torch.broadcast_shapes(strains.shape[:-2], state.batch_shape)
+        modes, points = len(self.shear_moduli), strains.shape[-2]
+        stresses, plastic, accumulated, failed = roll_out(
+            self._constants,
+            (self.shear_moduli, self.viscosities),
+            strains.expand(*batch, points, 6).reshape(-1, points, 6),
+            time_steps(times).to(strains).expand(*batch, points).reshape(-1, points),
+            (
+                state.plastic.expand(*batch, modes, 6).reshape(-1, modes, 6),
+                state.accumulated.expand(batch).reshape(-1),
+                state.failed.expand(batch).reshape(-1),
+            ),
+        )
+        entries = {"plastic": plastic.reshape(*batch, modes, 6), "accumulated": accumulated.reshape(batch)}
+        return stresses.reshape(*batch, points, 6), State(failed.reshape(batch), **entries)
 
     def _age_left(self, accumulated: Tensor) -> Tensor:
         """S R(g): how much of the logarithm of the viscosity has not been lost to plastic strain (*batch,)."""
@@ -148,12 +174,11 @@ class GlassyPolymer(Cell):
     def _solved(self, trial: Tensor, at_rest: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
         """The same without gradients, by compiled loops on the CPU."""
         values, axes = torch.linalg.eigh(from_mandel(trial))
-        most = (self.shear_moduli * _equivalent(_deviator(trial))).sum(-1)
         items, principal, y = at_rest.numel(), torch.empty_like(values), torch.empty_like(at_rest)
         modes = values.shape[-2]
         flat = [
             entry.detach().to("cpu", torch.float64).reshape(items, *entry.shape[at_rest.ndim :]).contiguous()
-            for entry in (values, axes, at_rest, most, rate.expand(*at_rest.shape, modes), y, principal)
+            for entry in (values, axes, at_rest, rate.expand(*at_rest.shape, modes), y, principal)
         ]
         find_flow(self.shear_moduli.cpu().numpy(), self.characteristic_stress, *(entry.numpy() for entry in flat))
         *_, y, principal = (entry.to(trial) for entry in flat)

@@ -9,14 +9,15 @@ from torch import Tensor
 from prnn_md.cell import Cell, Number, State
 from prnn_md.materials.constants import (
     check_not_negative,
+    check_path,
     check_positive,
     checked_count,
     mark_failures,
     no_failures,
 )
 from prnn_md.materials.elastic import isotropic_moduli, isotropic_stiffness
-from prnn_md.materials.j2_kernels import ITERATIONS
 from prnn_md.materials.j2_rollout import roll_out
+from prnn_md.materials.kernels.j2 import ITERATIONS
 from prnn_md.mechanics import deviatoric_projector, unit_system
 
 
@@ -98,14 +99,11 @@ class J2(Cell):
 
         ValueError for strains without six components, or with other times.
         """
-        points = strains.shape[-2]
-        if strains.shape[-1] != 6 or times.shape[-1] != points:
-            shapes = f"got {tuple(strains.shape)} and {tuple(times.shape)}"
-            raise ValueError(f"A path needs strains (*batch, T+1, 6) and times (T+1,) or (*batch, T+1), {shapes}.")
+        check_path(strains, times)
         state = self.initial_state(strains.shape[:-2]) if state is None else state
         if strains.device.type != "cpu" or strains.dtype != torch.float64:
             return super().rollout(strains, times, state)
-        batch = torch.broadcast_shapes(strains.shape[:-2], state.batch_shape)
+        batch, points = torch.broadcast_shapes(strains.shape[:-2], state.batch_shape), strains.shape[-2]
         stresses, plastic_strain, accumulated, failed = roll_out(
             self._constants,
             strains.expand(*batch, points, 6).reshape(-1, points, 6),

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prnn_md.materials.j2_kernels import KEPT, LANES, follow, follow_back
+from prnn_md.materials.kernels.j2 import KEPT, LANES, follow, follow_back
 
 
 def roll_out(

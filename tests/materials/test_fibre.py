@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from prnn_md.cell import Cell
 from prnn_md.materials import Fibre
 from prnn_md.mechanics import from_mandel, mandel_rotation, rotation_from_vector, stretch_of
 
@@ -91,3 +92,16 @@ def test_a_crushed_item_fails_and_leaves_the_others_alone() -> None:
 def test_impossible_constants_are_refused(wrong: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Fibre(**{**CONSTANTS, **wrong})
+
+
+def test_a_path_at_once_is_that_of_single_steps() -> None:
+    cell, paths = Fibre(**CONSTANTS), strains(15, 0.1).reshape(3, 5, 6)
+    paths[1, 2, 0] = -1.5
+    stresses, state = cell.rollout(paths, torch.arange(5.0))
+    stepped, after = Cell.rollout(cell, paths, torch.arange(5.0))
+    torch.testing.assert_close(stresses, stepped, equal_nan=True)
+    assert state.failed.tolist() == after.failed.tolist() == [False, True, False]
+    again, _ = cell.rollout(paths[:, :2], torch.arange(2.0), state)
+    assert again.isnan().all((1, 2)).tolist() == [False, True, False]
+    with pytest.raises(ValueError, match=r"got \(3, 5, 6\) and \(4,\)"):
+        cell.rollout(paths, torch.arange(4.0))

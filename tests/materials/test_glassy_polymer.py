@@ -1,5 +1,6 @@
 """The glassy polymer against Hooke's law, its flow rule integrated by SciPy, Eyring's flow stress, and differences."""
 
+from functools import partial
 from math import asinh, exp, log
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
+from prnn_md.cell import Cell, State
 from prnn_md.materials import GlassyPolymer
 from prnn_md.mechanics import biot_from_cauchy, from_mandel, stretch_of, to_mandel
 
@@ -182,6 +184,41 @@ def test_long_steps_and_large_strains_are_solved() -> None:
         assert fine.sum() > 40
         assert stresses[fine].isfinite().all()
         assert stresses[fine].abs().max() < 1e5
+
+
+PEEK = {**MODEL, "shear_moduli": (1045.5,), "viscosities": (7.59e21,), "characteristic_stress": 1.386, "age": 3.0}
+
+
+@pytest.mark.parametrize("constants", [MODEL, PEEK | {"softening": (0.95, 1.0, -5.0)}], ids=["two modes", "one mode"])
+@pytest.mark.parametrize("permuted", [False, True])
+def test_compiled_roll_out_and_its_way_back_are_those_of_single_steps(constants: dict, permuted: bool) -> None:
+    """Also from a state amid a history, from one that failed, and from strains that lie in memory in another order."""
+    cell, generator = GlassyPolymer(**constants), torch.Generator().manual_seed(3)
+    path, times = loading(30)
+    paths = path + 2e-3 * torch.randn(4, 31, 6, generator=generator, dtype=torch.float64) * (times > 0).unsqueeze(-1)
+    _, memory = cell.rollout(paths[:, :20], times[:20])
+    results = []
+    for roll_out in (cell.rollout, partial(Cell.rollout, cell)):
+        strains = (paths.permute(1, 2, 0).contiguous().permute(2, 0, 1) if permuted else paths.clone()).requires_grad_()
+        plastic, amount = memory.plastic.clone().requires_grad_(), memory.accumulated.clone().requires_grad_()
+        state = State(torch.tensor([False, True, False, False]), plastic=plastic, accumulated=amount)
+        stresses, end = roll_out(strains, times.expand(4, -1), state)
+        fine = stresses[[0, 2, 3]]
+        value = (fine * torch.linspace(-1, 1, fine.numel()).reshape(fine.shape)).sum()
+        value = value + 100 * end.plastic[[0, 2, 3]].square().sum() + 1e3 * end.accumulated[[0, 2, 3]].sum()
+        gradients = torch.autograd.grad(value, [strains, plastic, amount])
+        assert end.failed.tolist() == [False, True, False, False]
+        assert stresses[1].isnan().all()
+        results.append(
+            [fine.detach(), end.plastic.detach()[[0, 2, 3]], end.accumulated.detach()[[0, 2, 3]], *gradients]
+        )
+    for compiled, stepped in zip(*results, strict=True):
+        torch.testing.assert_close(compiled, stepped, rtol=1e-7, atol=1e-9 * float(stepped.abs().max()))
+
+
+def test_gradient_through_a_history_agrees_with_central_differences() -> None:
+    cell, (path, times) = GlassyPolymer(**MODEL), loading(8)
+    assert torch.autograd.gradcheck(lambda strains: cell.rollout(strains, times)[0], path.requires_grad_(), atol=1e-3)
 
 
 def test_a_crushed_item_fails_and_leaves_the_others_alone() -> None:
