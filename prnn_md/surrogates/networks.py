@@ -1,9 +1,11 @@
 """Small networks that other cells are made of, their initial weights and scales."""
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.functional import softplus
 
 
@@ -48,12 +50,18 @@ class Potential(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """N (*batch,)."""
         rest = inputs.new_zeros(inputs.shape[-1])
-        linear = (self._slope(rest) * inputs).sum(-1)
+        linear = (self._slope(rest, self._matrices()) * inputs).sum(-1)
         return self._value(inputs) - self._value(rest) - linear
 
     def gradient(self, inputs: Tensor) -> Tensor:
         """N' (*batch, inputs)."""
-        return self._slope(inputs) - self._slope(inputs.new_zeros(inputs.shape[-1]))
+        return self.prepared()(inputs)
+
+    def prepared(self) -> Callable[[Tensor], Tensor]:
+        """The gradient as a function that is quick where it is asked for many times with the same weights."""
+        matrices = self._matrices()
+        rest = self._slope(self.weights[0].new_zeros(self.weights[0].shape[1]), matrices)
+        return lambda inputs: self._slope(inputs, matrices) - rest
 
     def _matrices(self) -> list[Tensor]:
         first, *others = self.weights
@@ -62,14 +70,14 @@ class Potential(nn.Module):
     def _value(self, inputs: Tensor) -> Tensor:
         *hidden, last = self._matrices()
         for weights, bias in zip(hidden, self.biases, strict=True):
-            inputs = softplus(inputs @ weights.mT + bias)
+            inputs = softplus(functional.linear(inputs, weights, bias))
         return (inputs @ last.mT).squeeze(-1)
 
-    def _slope(self, inputs: Tensor) -> Tensor:
-        *hidden, last = self._matrices()
+    def _slope(self, inputs: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+        *hidden, last = matrices
         slopes = []
         for weights, bias in zip(hidden, self.biases, strict=True):
-            linear = inputs @ weights.mT + bias
+            linear = functional.linear(inputs, weights, bias)
             slopes.append(torch.sigmoid(linear))
             inputs = softplus(linear)
         gradient = last[0].expand(*inputs.shape)
@@ -92,5 +100,5 @@ class Perceptron(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         *hidden, last = zip(self.weights, self.biases, strict=True)
         for weights, bias in hidden:
-            inputs = torch.tanh(inputs @ weights.mT + bias)
-        return inputs @ last[0].mT + last[1]
+            inputs = torch.tanh(functional.linear(inputs, weights, bias))
+        return functional.linear(inputs, *last)

@@ -1,14 +1,16 @@
 """Thermodynamics-based networks: the stress is the derivative of an energy, and memory dissipates."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from prnn_md.cell import Cell, Number, State
+from prnn_md.cell import Cell, Number, State, time_steps
 from prnn_md.mechanics import UNIT_SYSTEMS, Units
 from prnn_md.surrogates.networks import Perceptron, Potential, largest_norm
+
+Network = Callable[[Tensor], Tensor]
 
 
 class ThermodynamicNetwork(Cell):
@@ -76,6 +78,23 @@ class ThermodynamicNetwork(Cell):
 
     def forward(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, State]:
         """Stress (*batch, 6) after the memory has followed the increment, explicitly."""
+        return self._follow(strain, dt, state, self.energy.prepared(), self._evolution())
+
+    def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """As for every cell, with the networks prepared once for all increments."""
+        state = self.initial_state(strains.shape[:-2]) if state is None else state
+        stresses, networks = [], (self.energy.prepared(), self._evolution())
+        for strain, dt in zip(strains.unbind(-2), time_steps(times).unbind(-1), strict=True):
+            stress, state = self._follow(strain, dt, state, *networks)
+            stresses.append(stress)
+        return torch.stack(stresses, dim=-2), state
+
+    def _evolution(self) -> Network:
+        return self.evolution.prepared() if isinstance(self.evolution, Potential) else self.evolution
+
+    def _follow(
+        self, strain: Tensor, dt: Number, state: State, of_energy: Network, evolution: Network
+    ) -> tuple[Tensor, State]:
         new, old = strain / self.strain_scale, state.strain / self.strain_scale
         change = new - old
         if self.rate_dependent:
@@ -84,15 +103,15 @@ class ThermodynamicNetwork(Cell):
             square = change.square().sum(-1)
             clock = torch.where(square > 0, torch.where(square > 0, square, 1.0).sqrt(), 0.0)
         ticks = clock.unsqueeze(-1)
-        force = -self.energy.gradient(torch.cat([new, state.variables], -1))[..., 6:]
-        if isinstance(self.evolution, Perceptron):
-            pace = change / torch.where(ticks > 0, ticks, 1.0)
-            flow = self.evolution(torch.cat([old, state.variables, pace], -1))
+        force = -of_energy(torch.cat([new, state.variables], -1))[..., 6:]
+        if self.mode == "gsm":
+            flow = evolution(force)
         else:
-            flow = self.evolution.gradient(force)
+            pace = change / torch.where(ticks > 0, ticks, 1.0)
+            flow = evolution(torch.cat([old, state.variables, pace], -1))
         variables = state.variables + ticks * flow
         dissipation = self.strain_scale * self.stress_scale * (force * (variables - state.variables)).sum(-1)
-        stress = self.stress_scale * self.energy.gradient(torch.cat([new, variables], -1))[..., :6]
+        stress = self.stress_scale * of_energy(torch.cat([new, variables], -1))[..., :6]
         return stress, State(
             state.failed,
             strain=strain,

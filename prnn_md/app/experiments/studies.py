@@ -21,6 +21,7 @@ PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "unloading": (("cycles", "monotonic"),),
     "rate": (("slow", "fast"),),
     "step_size": (("coarse", "test"), ("fine", "test")),
+    "transfer": (("changed", "seen"),),
 }
 """Tests whose errors a study compares: what the model has not seen, and what it has."""
 
