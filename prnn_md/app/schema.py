@@ -32,6 +32,9 @@ class DataModule(Target):
     format: Literal["hdf5", "prnn_text"] = key("format of the file: ours, or the text of published PRNN data", "hdf5")
     train_families: list[str] | None = key("families that training and validation take of these; null: all", None)
     train_rates: list[float] | None = key("mean strain rates that training and validation take; null: all", None)
+    symmetry: Literal["isotropic", "about_x", "about_y", "about_z"] | None = key(
+        "of the material, as which training paths are turned whenever they are met; null: they stay as they are", None
+    )
 
 
 Split = Literal["train", "pool", "valid", "test"]

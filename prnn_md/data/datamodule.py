@@ -16,6 +16,7 @@ from prnn_md.data.editing import balanced_order
 from prnn_md.data.prnn_text import PrnnTextFile
 from prnn_md.data.resampling import beginning
 from prnn_md.data.selection import Selection
+from prnn_md.data.symmetry import SYMMETRIES, Symmetry, random_turns, turned
 from prnn_md.data.verification import DatasetError
 
 Batch = dict[str, Tensor]
@@ -40,6 +41,7 @@ class PathDataModule(LightningDataModule):
     Training labels are means over the first `n_replicas` replicas of each path, or over all if None or if there are
     fewer, with Gaussian noise of `noise` times the stress scale, drawn from `seed`, on all increments but the first;
     their standard errors are those of such labels. Training sees the first `train_increments` of its paths, or all.
+    With a `symmetry` of the material, a training path is turned at random among the ways it allows whenever it is met.
 
     A batch holds strain, stress and standard_error (paths, T+1, 6), times (paths, T+1) and index (paths,), the place of
     each path in the dataset. `lazy` reads paths whenever they are wanted, for sets that are larger than memory. Raises
@@ -61,6 +63,7 @@ class PathDataModule(LightningDataModule):
         format: str = "hdf5",
         train_families: Sequence[str] | None = None,
         train_rates: Sequence[float] | None = None,
+        symmetry: Symmetry | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -71,10 +74,13 @@ class PathDataModule(LightningDataModule):
             raise ValueError(f"n_replicas must be at least 1, got {n_replicas}.")
         if format not in FORMATS:
             raise ValueError(f"format must be one of {', '.join(FORMATS)}, got '{format}'.")
+        if symmetry not in (None, *SYMMETRIES):
+            raise ValueError(f"symmetry must be null or one of {', '.join(SYMMETRIES)}, got '{symmetry}'.")
         self.dataset = FORMATS[format](path)
         self.dataset.verify()
         self.batch_size, self.seed, self.families = batch_size, seed, families
         self.n_replicas, self.train_increments, self.noise = n_replicas, train_increments, noise
+        self.symmetry = symmetry
         if families is not None and not set(train_families or ()) <= set(families):
             raise ValueError(f"train_families must be among families, {', '.join(families)}; got {train_families}.")
         seen = Selection(train_families or families, train_rates)
@@ -169,19 +175,25 @@ class PathDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         sampler = EpochShuffle(len(self.train_indices), self.seed)
-        return self._loader(self.train_indices, self.training_paths, sampler)
+        paths = _Paths(self.train_indices, self.training_paths, lambda batch: self._turned(batch, sampler.epoch))
+        return self._loader(paths, sampler)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.valid_indices, self.paths)
+        return self._loader(_Paths(self.valid_indices, self.paths))
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.test_indices, self.paths)
+        return self._loader(_Paths(self.test_indices, self.paths))
 
-    def _loader(self, indices: Sequence[int], read: Read, sampler: Sampler[int] | None = None) -> DataLoader[Batch]:
-        paths = _Paths(indices, read)
+    def _turned(self, batch: Batch, epoch: int) -> Batch:
+        if self.symmetry is None:
+            return batch
+        seeds = [(self.seed, epoch, index) for index in batch["index"].tolist()]
+        return turned(batch, random_turns(self.symmetry, seeds))
+
+    def _loader(self, paths: "_Paths", sampler: Sampler[int] | None = None) -> DataLoader[Batch]:
         sampler = SequentialSampler(paths) if sampler is None else sampler
         rank, world = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-        batches = SharedBatches(sampler, len(indices), self.batch_size, rank, world)
+        batches = SharedBatches(sampler, len(paths), self.batch_size, rank, world)
         return DataLoader(paths, batch_sampler=batches, collate_fn=_as_it_is)
 
 
@@ -247,8 +259,8 @@ def _over_first_replicas(data: StressStrainData, most: int) -> StressStrainData:
 class _Paths(Dataset[Batch]):
     """Whole batches at a time, which lets a file be read in one go."""
 
-    def __init__(self, indices: Sequence[int], read: Read) -> None:
-        self.indices, self.read = indices, read
+    def __init__(self, indices: Sequence[int], read: Read, change: Callable[[Batch], Batch] | None = None) -> None:
+        self.indices, self.read, self.change = indices, read, change
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -257,7 +269,9 @@ class _Paths(Dataset[Batch]):
         chosen = [self.indices[place] for place in places]
         data = self.read(chosen or self.indices[:1])
         batch = {name: getattr(data, name) for name in _PER_PATH} | {"index": torch.tensor(chosen)}
-        return batch if chosen else {name: values[:0] for name, values in batch.items()}
+        if not chosen:
+            return {name: values[:0] for name, values in batch.items()}
+        return batch if self.change is None else self.change(batch)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -73,6 +73,15 @@ class PRNN(Cell):
         """The embedded cells by name."""
         return {name: cast(Cell, self.md[name]) for name in self.names}
 
+    @property
+    def remembers(self) -> bool:
+        """Whether answers of MD cells are kept: the encoder then must not learn, and their local strains be known."""
+        return (
+            self.answers is not None
+            and not _learns(self.encoder)
+            and any(cell.digests() for cell in self.cells.values())
+        )
+
     def initial_state(self, batch_shape: Sequence[int]) -> State:
         """The virgin states of all embedded cells."""
         cells = self.cells.items()

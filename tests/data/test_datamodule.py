@@ -64,6 +64,27 @@ def test_fewer_training_paths_are_a_subset_of_more(numbered: str, seed: int) -> 
     assert sorted(chosen[-1]) == list(range(12))
 
 
+def test_training_paths_are_turned_anew_in_every_epoch_and_the_same_again_after_a_restart(numbered: str) -> None:
+    modules = [PathDataModule(numbered, batch_size=5, symmetry=kind) for kind in (None, "isotropic", "isotropic")]
+
+    def epoch(module: PathDataModule, number: int) -> dict[int, Tensor]:
+        loader = module.train_dataloader()
+        loader.batch_sampler.sampler.set_epoch(number)
+        return {int(i): strain for batch in loader for i, strain in zip(batch["index"], batch["strain"], strict=True)}
+
+    plain, first, again = (epoch(module, 3) for module in modules)
+    later = epoch(modules[1], 4)
+    for index, strain in first.items():
+        assert torch.equal(strain, again[index])
+        assert not torch.allclose(strain, later[index])
+        torch.testing.assert_close(strain.norm(dim=-1), plain[index].norm(dim=-1))
+    assert torch.equal(
+        next(iter(modules[1].val_dataloader()))["strain"], next(iter(modules[0].val_dataloader()))["strain"]
+    )
+    with pytest.raises(ValueError, match="symmetry must be null or one of isotropic, about_x"):
+        PathDataModule(numbered, symmetry="cubic")
+
+
 def test_training_paths_are_balanced_over_families_while_the_pool_allows(numbered: str) -> None:
     module = PathDataModule(numbered, n_train=9)
     assert families(module, module.train_indices[:6]) == dict.fromkeys(FAMILIES, 2)
