@@ -113,9 +113,9 @@ def test_stages_must_fit_the_model_before_anything_is_simulated(tiny_config: Cal
 
 
 def test_paths_that_are_turned_and_answers_that_are_remembered_exclude_each_other(tiny_dataset: Path) -> None:
-    words = [f"dataset.path={tiny_dataset}", "dataset.n_valid=null", "dataset.symmetry=isotropic", *POLYMER]
+    words = [f"dataset.path={tiny_dataset}", "dataset.n_train=4", "dataset.n_valid=null", "dataset.symmetry=isotropic"]
     for more in ([], ["model.remember=false"], ["encoder=free"]):
-        config = checked_config([*words, *more])
+        config = checked_config([*words, *POLYMER, *more])
         data = build(config["dataset"])
         if more:
             build_module(config, data)
