@@ -33,6 +33,7 @@ SMALL = {
     "viscoelastic": [],
     "glassy_polymer": [],
     "fibre": [],
+    "composite": [],
     "files": ["md.files.data={folder}/atoms.data", "md.files.force_field={folder}/pair.yaml", "md.files.types=[Ar]"],
 }
 IN_MPA = ("polyethylene", "argon", "silicon")
@@ -63,6 +64,8 @@ BESIDE = {
     "md/dynamics": POLYMER,
     "dataset=argon": ["md=j2", "md.j2.units=MPa"],
     "dataset=composite": ["md=j2", "md.j2.units=MPa"],
+    "tests=stiffer_chains_in_cells": POLYMER,
+    "tests=colder_cells": [*POLYMER, "md/dynamics=langevin", "dynamics.temperature=0.2"],
     "training=staged": ["md=j2", "decoder=isotropic"],
 }
 """What else is chosen, by the group or the option, instead of md=j2."""
@@ -87,7 +90,7 @@ def test_every_option_builds(
     beside = small if group == "md" else other
     data = tiny_dataset_in_mpa if option in IN_MPA else tiny_dataset
     data_words = [] if group == "dataset" else [f"dataset.path={data}", "dataset.n_train=4", "dataset.n_valid=null"]
-    if option in COMPOSITE:
+    if option in COMPOSITE and group in ("md", "dataset"):
         write_prnn_text(tmp_path / "made.data")
         data_words = [f"dataset.path={tmp_path / 'made.data'}"]
     words = [f"{group}={option}", *beside, *data_words]

@@ -25,6 +25,9 @@ PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 """Tests whose errors a study compares: what the model has not seen, and what it has."""
 
+CURVES = ("data_efficiency", "composite")
+"""Studies of the number of training paths."""
+
 ERROR_TICKS = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, BLACK, GREY)
@@ -74,15 +77,21 @@ def _curve(groups: Sequence[Group]) -> dict[int, float]:
 def cells(groups: Sequence[Group], grids: Sequence[str]) -> dict[str, Any]:
     """Net error over cost, in beads that are followed in every increment, and what training saves of it.
 
-    `cost_ratio` is, for every choice of cells without training, its cost over that of the cheapest one, of whatever
-    grid, that does as well with it; None where none does.
+    For every choice of cells without training, `cost_ratio` is its cost over that of the cheapest one of the same grid
+    that does as well with it, and `cost_ratio_to_any` the same for those of all grids; None where none does.
     """
     rows = [_cost_row(group) for group in groups]
-    trained = [(row["cost"], row["trained"]) for row in rows if row["trained"] is not None]
     for row in rows:
-        error = row["untrained"]
-        enough = [cost for cost, value in trained if error is not None and value <= error]
-        row["cost_ratio"] = row["cost"] / min(enough) if enough else None
+        as_good = [
+            other
+            for other in rows
+            if None not in (row["untrained"], other["trained"]) and other["trained"] <= row["untrained"]
+        ]
+        for name, those in (
+            ("cost_ratio", [other for other in as_good if other["model"] == row["model"]]),
+            ("cost_ratio_to_any", as_good),
+        ):
+            row[name] = row["cost"] / min(other["cost"] for other in those) if those else None
     return {"cost": "beads per increment", "frontier": sorted(rows, key=lambda row: (row["model"], row["cost"]))}
 
 
@@ -117,7 +126,7 @@ def _ratio(group: Group, unseen: str, seen: str) -> dict[str, Any]:
 
 
 STUDIES: Mapping[str, Study] = {
-    "data_efficiency": data_efficiency,
+    **dict.fromkeys(CURVES, data_efficiency),
     "cells": cells,
     **{name: _ratios(pairs) for name, pairs in PAIRS.items()},
 }
@@ -133,7 +142,7 @@ def draw(name: str, groups: Sequence[Group], file: Path) -> None:
     elif name in PAIRS:
         _draw_tests(axes, groups, list(dict.fromkeys(test for pair in PAIRS[name] for test in reversed(pair))))
     else:
-        _draw_curves(axes, groups, TARGET if name == "data_efficiency" else None)
+        _draw_curves(axes, groups, TARGET if name in CURVES else None)
     with replaced_when_done(file) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
 
@@ -147,7 +156,7 @@ def _draw_curves(axes: Axes, groups: Sequence[Group], target: float | None) -> N
         spread = [group.spread(NET) or 0.0 for group in ordered]
         axes.errorbar(numbers, values, spread, color=colour, marker="o", markersize=4, capsize=2, label=name)
         untrained = _curve(members).get(0)
-        if untrained is not None:
+        if untrained is not None and untrained < 1.0:  # better than to predict zero
             axes.axhline(untrained, color=colour, linestyle=":", linewidth=1.0, label=f"{name} untrained")
     if target is not None:
         axes.axhline(target, color=GREY, linewidth=0.8)
