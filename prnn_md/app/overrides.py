@@ -236,7 +236,7 @@ def _check_key(override: Override, config: Any) -> None:
     """Every part of a dotted key must be in the configuration; else says what is there."""
     parts = override.key_or_group.split(".")
     for depth, part in enumerate(parts):
-        if isinstance(config, DictConfig) and part in config:
+        if isinstance(config, DictConfig) and part in list(config.keys()):  # also those that are still to be given
             config = config._get_node(part)
             continue
         _check_reference(override, parts[depth:], config)
