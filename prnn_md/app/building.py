@@ -80,23 +80,13 @@ def build_module(config: Config, data: PathDataModule) -> SurrogateModule:
     check_units(config, data)
     cell = build_cell(config)
     check_stages(cell, config["training"]["stages"] or ())
-    _check_turns(cell, data)
     check_fits(cell, data.dataset.about, data.file)
-    first = next(data.training_chunks())  # balanced over families
-    cell.set_scales(first.strain, data.stress_scale, first.times)
+    strain, times = data.typical_strains()
+    cell.set_scales(strain, data.stress_scale, times)
     module = bare_module(config, cell, data.stress_scale, str(data.file))
     if config.get("ckpt") is not None:
         start_from(module, config["ckpt"])
     return module
-
-
-def _check_turns(cell: Cell, data: PathDataModule) -> None:
-    """Raises ValueError where training paths differ in every epoch, and answers of MD cells are to be remembered."""
-    if data.symmetry is not None and getattr(cell, "remembers", False):
-        raise ValueError(
-            f"dataset.symmetry={data.symmetry} turns training paths whenever they are met, so that MD cells never meet "
-            "one again: say model.remember=false to have them asked in every epoch, or dataset.symmetry=null."
-        )
 
 
 def check_fits(cell: Cell, about: Mapping[str, Any], file: Path) -> None:

@@ -33,7 +33,7 @@ class DataModule(Target):
     train_families: list[str] | None = key("families that training and validation take of these; null: all", None)
     train_rates: list[float] | None = key("mean strain rates that training and validation take; null: all", None)
     symmetry: Literal["isotropic", "about_x", "about_y", "about_z"] | None = key(
-        "of the material, as which training paths are turned whenever they are met; null: they stay as they are", None
+        "symmetry of the material, by which training paths are turned at random whenever they are met; null: none", None
     )
 
 

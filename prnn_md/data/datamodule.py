@@ -19,6 +19,9 @@ from prnn_md.data.selection import Selection
 from prnn_md.data.symmetry import SYMMETRIES, Symmetry, random_turns, turned
 from prnn_md.data.verification import DatasetError
 
+_TYPICAL = 8
+"""Ways in which each path is turned for scales."""
+
 Batch = dict[str, Tensor]
 Read = Callable[[Sequence[int]], StressStrainData]
 
@@ -44,8 +47,9 @@ class PathDataModule(LightningDataModule):
     With a `symmetry` of the material, a training path is turned at random among the ways it allows whenever it is met.
 
     A batch holds strain, stress and standard_error (paths, T+1, 6), times (paths, T+1) and index (paths,), the place of
-    each path in the dataset. `lazy` reads paths whenever they are wanted, for sets that are larger than memory. Raises
-    DatasetError for a file that cannot be read, and ValueError for numbers that the pool cannot serve.
+    each path in the dataset, and `turns` (paths, 6, 6) where they have been turned. `lazy` reads paths whenever they
+    are wanted, for sets that are larger than memory. Raises DatasetError for a file that cannot be read, and ValueError
+    for numbers that the pool cannot serve.
     """
 
     def __init__(
@@ -152,6 +156,14 @@ class PathDataModule(LightningDataModule):
         """The training paths, some at a time."""
         for begin in range(0, len(self.train_indices), CHUNK):
             yield self.training_paths(self.train_indices[begin : begin + CHUNK])
+
+    def typical_strains(self) -> tuple[Tensor, Tensor]:
+        """Strains (paths, T+1, 6) and times of training paths, balanced over families, as training meets them."""
+        first = next(self.training_chunks())
+        if self.symmetry is None:
+            return first.strain, first.times
+        turns = random_turns(self.symmetry, [(self.seed, item) for item in range(_TYPICAL * len(first.strain))])
+        return first.strain.repeat(_TYPICAL, 1, 1) @ turns.mT, first.times.repeat(_TYPICAL, 1)
 
     @property
     def stress_scale(self) -> Tensor:

@@ -17,7 +17,7 @@ SYMMETRIES: tuple[Symmetry, ...] = get_args(Symmetry)
 
 
 def random_turns(symmetry: Symmetry, seeds: Sequence[Sequence[int]]) -> Tensor:
-    """A rotation (*seeds, 6, 6) of Mandel vectors for each seed, a sequence of numbers, evenly among those allowed."""
+    """A rotation (seeds, 6, 6) of Mandel vectors for each seed, a sequence of numbers, evenly among those allowed."""
     generators = [np.random.default_rng(np.random.SeedSequence(list(seed))) for seed in seeds]
     if symmetry == "isotropic":
         return mandel_rotation(_rotation(torch.tensor(np.array([draw.normal(size=4) for draw in generators]))))
@@ -30,10 +30,13 @@ def random_turns(symmetry: Symmetry, seeds: Sequence[Sequence[int]]) -> Tensor:
 
 
 def turned(batch: dict[str, Tensor], turns: Tensor) -> dict[str, Tensor]:
-    """A batch with its paths turned by rotations (paths, 6, 6); errors as if those of components were independent."""
+    """A batch with its paths turned by rotations (paths, 6, 6), which it then has as `turns`.
+
+    Errors are turned as if those of components were independent.
+    """
     vectors = {name: batch[name] @ turns.mT for name in ("strain", "stress")}
     variance = batch["standard_error"].square() @ turns.square().mT
-    return batch | vectors | {"standard_error": variance.sqrt()}
+    return batch | vectors | {"standard_error": variance.sqrt(), "turns": turns}
 
 
 def _rotation(quaternion: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Checks of material constants, and the marking of failed items, that all constitutive cells share."""
+"""Checks of material constants and paths, and the marking of failed items, that all constitutive cells share."""
 
 from collections.abc import Sequence
 from math import isfinite

@@ -38,6 +38,9 @@ class GlassyPolymer(Cell):
     An increment is implicit but for R(g), of first order in its length; an item fails where a stretch is not positive.
     Raises ValueError for constants out of range.
 
+    Single increments are written in torch, for any device and precision and for tangents; whole paths on the CPU are
+    followed by compiled loops, which they check.
+
     Source: L. C. A. van Breemen et al., J. Mech. Phys. Solids 59 (2011) 2191; E. T. J. Klompen et al.,
     Macromolecules 38 (2005) 6997 for R.
     """
@@ -172,23 +175,24 @@ class GlassyPolymer(Cell):
         return unimodular.unsqueeze(-1) * elastic, log_fluidity + change
 
     def _solved(self, trial: Tensor, at_rest: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
-        """The same without gradients, by compiled loops on the CPU."""
+        """What `_flow` gives, without gradients, by compiled loops on the CPU."""
         values, axes = torch.linalg.eigh(from_mandel(trial))
         items, principal, y = at_rest.numel(), torch.empty_like(values), torch.empty_like(at_rest)
         modes = values.shape[-2]
         flat = [
-            entry.detach().to("cpu", torch.float64).reshape(items, *entry.shape[at_rest.ndim :]).contiguous()
+            entry.to("cpu", torch.float64).reshape(items, *entry.shape[at_rest.ndim :]).contiguous()
             for entry in (values, axes, at_rest, rate.expand(*at_rest.shape, modes), y, principal)
         ]
         find_flow(self.shear_moduli.cpu().numpy(), self.characteristic_stress, *(entry.numpy() for entry in flat))
-        *_, y, principal = (entry.to(trial) for entry in flat)
+        y, principal = (entry.to(trial) for entry in flat[-2:])
         principal = principal.reshape(values.shape)
         return to_mandel(axes @ (principal.unsqueeze(-1) * axes.mT)), y.reshape(at_rest.shape)
 
 
 def _factor(rate: Tensor, log_fluidity: Tensor) -> Tensor:
-    """k = dt G / eta (..., modes) of each mode."""
-    return (rate.log() + log_fluidity.unsqueeze(-1)).clamp(max=FASTEST).exp()
+    """k = dt G / eta (..., modes) of each mode; derivatives do not know of its limit, where no stress is left."""
+    logarithm = rate.log() + log_fluidity.unsqueeze(-1)
+    return (logarithm - (logarithm.detach() - FASTEST).clamp(min=0.0)).exp()
 
 
 def _pushed(tensor: Tensor, by: Tensor) -> Tensor:

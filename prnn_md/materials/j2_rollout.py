@@ -19,7 +19,7 @@ def roll_out(
     """
     valid = torch.where(failed, 0, strains.shape[1])
     stresses, plastic, amount = _RollOut.apply(  # type: ignore[no-untyped-call]
-        constants, strains, plastic_strain, accumulated, valid
+        constants, strains, plastic_strain, accumulated, valid, torch.is_grad_enabled()
     )
     return stresses, plastic, amount, valid < strains.shape[1]
 
@@ -33,8 +33,9 @@ class _RollOut(torch.autograd.Function):
         plastic_strain: Tensor,
         accumulated: Tensor,
         valid: Tensor,
+        differentiated: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        needed, strains = any(ctx.needs_input_grad), strains.detach().contiguous()
+        needed, strains = differentiated and any(ctx.needs_input_grad), strains.detach().contiguous()
         plastic, amount = (entry.detach().contiguous().clone() for entry in (plastic_strain, accumulated))
         stresses = torch.empty_like(strains)
         blocks = -(-len(strains) // LANES) if needed else 0
@@ -53,4 +54,4 @@ class _RollOut(torch.autograd.Function):
         of_plastic, of_amount = (gradient.contiguous().clone() for gradient in (of_plastic, of_amount))
         arrays = (kept, valid, stresses, of_stress, of_strain, of_plastic, of_amount)
         follow_back(ctx.constants, *(tensor.numpy() for tensor in arrays))
-        return None, of_strain, of_plastic, of_amount, None
+        return None, of_strain, of_plastic, of_amount, None, None

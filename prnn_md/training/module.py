@@ -191,8 +191,9 @@ class SurrogateModule(LightningModule):
         self._collect(split, squares, batch["standard_error"], int(state.failed.sum()))
 
     def _rollout(self, batch: Batch) -> tuple[Tensor, State]:
+        follow = self.cell.rollout if "turns" in batch else self.cell.follow  # turned paths are not met again
         with failures_named(self.source, lambda path: int(batch["index"][path])):
-            return self.cell.follow(batch["strain"], batch["times"])
+            return follow(batch["strain"], batch["times"])
 
     def _dropped_gradients(self) -> int | None:
         """The count of all cells that have one since they were made, None where none has."""

@@ -115,18 +115,6 @@ def test_stages_must_fit_the_model_before_anything_is_simulated(tiny_config: Cal
         build_module(config, build(config["dataset"]))
 
 
-def test_paths_that_are_turned_and_answers_that_are_remembered_exclude_each_other(tiny_dataset: Path) -> None:
-    words = [f"dataset.path={tiny_dataset}", "dataset.n_train=4", "dataset.n_valid=null", "dataset.symmetry=isotropic"]
-    for more in ([], ["model.remember=false"], ["encoder=free"]):
-        config = checked_config([*words, *POLYMER, *more])
-        data = build(config["dataset"])
-        if more:
-            build_module(config, data)
-        else:
-            with pytest.raises(ValueError, match=r"dataset.symmetry=isotropic turns .*model.remember=false"):
-                build_module(config, data)
-
-
 def test_a_configuration_from_before_paths_had_weights_can_be_built(tiny_config: Callable[..., Config]) -> None:
     config = tiny_config()
     del config["training"]["model_error"]

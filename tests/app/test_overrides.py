@@ -14,7 +14,10 @@ from prnn_md.app.overrides import checked_config, comparisons, sweep_runs, with_
     [
         ("md=polymr", ["md=polymr", "no such option", "Did you mean polymer", "argon, composite, elastic"]),
         ("dataset.n_trian=4", ["dataset.n_trian=4", "Did you mean dataset.n_train?", "Allowed in dataset"]),
-        ("dataset=composite dataset.path=a.h5 dataset.n_trian=4", ["dataset.n_trian=4", "Did you mean dataset.n_train?"]),
+        (
+            "dataset=composite dataset.path=a.h5 dataset.n_trian=4",
+            ["dataset.n_trian=4", "Did you mean dataset.n_train?"],
+        ),
         ("modle=gru", ["modle=gru", "no such key", "Did you mean model?"]),
         ("model=gru md=polymer", ["md=polymer", "does not exist with model=gru", "belongs to model=prnn"]),
         ("md=j2 md/dynamics=aqs", ["md/dynamics=aqs", "does not exist with md=j2", "md=glass or", "md=polymer or"]),

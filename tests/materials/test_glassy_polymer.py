@@ -189,17 +189,19 @@ def test_long_steps_and_large_strains_are_solved() -> None:
 PEEK = {**MODEL, "shear_moduli": (1045.5,), "viscosities": (7.59e21,), "characteristic_stress": 1.386, "age": 3.0}
 
 
-@pytest.mark.parametrize("constants", [MODEL, PEEK | {"softening": (0.95, 1.0, -5.0)}], ids=["two modes", "one mode"])
-@pytest.mark.parametrize("permuted", [False, True])
-def test_compiled_roll_out_and_its_way_back_are_those_of_single_steps(constants: dict, permuted: bool) -> None:
-    """Also from a state amid a history, from one that failed, and from strains that lie in memory in another order."""
-    cell, generator = GlassyPolymer(**constants), torch.Generator().manual_seed(3)
+@pytest.mark.parametrize("case", ["two modes", "one mode", "no stress left"])
+def test_compiled_roll_out_and_its_way_back_are_those_of_single_steps(case: str) -> None:
+    """Also from a state amid a history, from one that failed, and where tension leaves the modes without stress."""
+    cell = GlassyPolymer(**(PEEK | {"softening": (0.95, 1.0, -5.0)} if case == "one mode" else MODEL))
+    generator = torch.Generator().manual_seed(3)
     path, times = loading(30)
+    if case == "no stress left":
+        path = path + times.unsqueeze(-1) / times[-1] * torch.tensor([0.06, 0.06, 0.06, 0, 0, 0], dtype=torch.float64)
     paths = path + 2e-3 * torch.randn(4, 31, 6, generator=generator, dtype=torch.float64) * (times > 0).unsqueeze(-1)
     _, memory = cell.rollout(paths[:, :20], times[:20])
     results = []
     for roll_out in (cell.rollout, partial(Cell.rollout, cell)):
-        strains = (paths.permute(1, 2, 0).contiguous().permute(2, 0, 1) if permuted else paths.clone()).requires_grad_()
+        strains = paths.clone().requires_grad_()
         plastic, amount = memory.plastic.clone().requires_grad_(), memory.accumulated.clone().requires_grad_()
         state = State(torch.tensor([False, True, False, False]), plastic=plastic, accumulated=amount)
         stresses, end = roll_out(strains, times.expand(4, -1), state)
@@ -213,7 +215,8 @@ def test_compiled_roll_out_and_its_way_back_are_those_of_single_steps(constants:
             [fine.detach(), end.plastic.detach()[[0, 2, 3]], end.accumulated.detach()[[0, 2, 3]], *gradients]
         )
     for compiled, stepped in zip(*results, strict=True):
-        torch.testing.assert_close(compiled, stepped, rtol=1e-7, atol=1e-9 * float(stepped.abs().max()))
+        share = 1e-6 if case == "no stress left" else 1e-9  # flow is a small difference there
+        torch.testing.assert_close(compiled, stepped, rtol=1e-7, atol=share * float(stepped.abs().max()))
 
 
 def test_gradient_through_a_history_agrees_with_central_differences() -> None:
@@ -232,8 +235,10 @@ def test_a_crushed_item_fails_and_leaves_the_others_alone() -> None:
     assert stresses[1, 4:].isnan().all()
     assert stresses[1, :4].isfinite().all()
     torch.testing.assert_close(stresses[0], GlassyPolymer(**MODEL).rollout(strains, times)[0])
-    stresses[0].sum().backward()
+    torch.where(stresses.isnan(), 0.0, stresses).sum().backward()
     assert batch.grad.isfinite().all()
+    assert batch.grad[1, 1:4].abs().amax(-1).min() > 0, "what was before the failure still counts"
+    assert not batch.grad[1, 4:].any()
 
 
 @pytest.mark.parametrize(

@@ -149,12 +149,14 @@ def draw(name: str, groups: Sequence[Group], file: Path) -> None:
 
 def _draw_curves(axes: Axes, groups: Sequence[Group], target: float | None) -> None:
     """Net error over the number of training paths, with the standard deviation over runs."""
-    for (name, members), colour in zip(_by_grid(groups).items(), COLOURS * 9, strict=False):
+    for number, (name, members) in enumerate(_by_grid(groups).items()):
+        colour, style = COLOURS[number % len(COLOURS)], "-" if number < len(COLOURS) else "--"
         ordered = sorted(members, key=lambda group: group.n_train)
         numbers = [group.n_train for group in ordered]
         values = [_or_nan(group.mean(NET)) for group in ordered]
         spread = [group.spread(NET) or 0.0 for group in ordered]
-        axes.errorbar(numbers, values, spread, color=colour, marker="o", markersize=4, capsize=2, label=name)
+        line = axes.errorbar(numbers, values, spread, color=colour, marker="o", markersize=4, capsize=2, label=name)[0]
+        line.set_linestyle(style)
         untrained = _curve(members).get(0)
         if untrained is not None and untrained < 1.0:  # better than to predict zero
             axes.axhline(untrained, color=colour, linestyle=":", linewidth=1.0, label=f"{name} untrained")

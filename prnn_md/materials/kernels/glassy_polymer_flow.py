@@ -5,8 +5,8 @@ from numba import njit
 
 from prnn_md.compiled import BARE, INLINED, Kernel
 
-FASTEST = 25.0
-"""Logarithm of dt G / eta, at which nothing is left of the stress of a mode."""
+FASTEST = 15.0
+"""Logarithm of dt G / eta, at which next to nothing is left of the stress of a mode."""
 
 _ITERATIONS = 100
 _TOLERANCE = 1e-12
@@ -75,11 +75,12 @@ def _relax(moduli, values, axes, rates, y, b, slopes, stress, change):
 
 @njit(**BARE)
 def solve_flow(moduli, characteristic_stress, values, axes, at_rest, rates, b, slopes, stress, change):
-    """Logarithm y of the fluidity's factor, by Newton's method inside a shrinking bracket; fills the last four.
+    """Logarithm y of the fluidity's factor, by Newton's method inside a shrinking bracket; NaN if it is not found.
 
     For trial tensors of the principal `values` (modes, 3) and `axes` (modes, 3, 3), in columns; `at_rest` is the
-    logarithm without stress, and `rates` (modes,) are dt G / eta at rest. b (modes, 3) are the principal values after
-    flow, `stress` (3, 3) the sum of the modes' deviators there, and `change` its derivative by y.
+    logarithm without stress, and `rates` (modes,) are dt G / eta at rest. Fills b (modes, 3) with the principal values
+    after flow, `stress` (3, 3) with the sum of the modes' deviators there and `change` with its derivative by y;
+    `slopes` (3,) is to work with.
     """
     most, fastest = 0.0, 0.0
     for m in range(len(moduli)):
@@ -102,7 +103,7 @@ def solve_flow(moduli, characteristic_stress, values, axes, at_rest, rates, b, s
         logarithm, slope = log_sinh_over(np.sqrt(square) / characteristic_stress)
         gap = y - at_rest - logarithm
         if not abs(gap) > _TOLERANCE * (1.0 + abs(y)):
-            break
+            return y
         if gap < 0.0:
             low = y
         else:
@@ -110,12 +111,12 @@ def solve_flow(moduli, characteristic_stress, values, axes, at_rest, rates, b, s
         newton = y - gap / (1.0 - slope * fall / (2.0 * characteristic_stress * characteristic_stress))
         good = low <= newton <= high and abs(gap) < before / 2.0
         y, before = newton if good else (low + high) / 2.0, abs(gap)
-    return y
+    return y if abs(gap) <= 1e3 * _TOLERANCE * (1.0 + abs(y)) else np.nan
 
 
 @Kernel
 def find_flow(moduli, characteristic_stress, values, axes, at_rest, rates, y, b):
-    """Fill y (items,) and b (items, modes, 3) by `solve_flow` for each item; all others have such a dimension."""
+    """Fill y (items,) and b (items, modes, 3) by `solve_flow`; what is per item has items first."""
     stress, change, slopes = np.empty((3, 3)), np.empty((3, 3)), np.empty(3)
     for item in range(len(y)):
         trial, given = (values[item], axes[item]), (at_rest[item], rates[item])

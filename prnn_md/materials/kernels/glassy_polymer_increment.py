@@ -10,17 +10,18 @@ from prnn_md.compiled import BARE, INLINED
 from prnn_md.materials.kernels.glassy_polymer_flow import factor, solve_flow
 from prnn_md.materials.kernels.tensors import matrix, principal_axes, product, pushed, trace
 
-# matrices of the deformation, with J sigma U^-1 as the nominal stress, and two to work with
 BODY = 8
 STRETCH, INVERSE, ISOCHORIC, BACK, CAUCHY, NOMINAL, WORK, OTHER = range(BODY)
-# matrices of a mode: the inverse plastic tensor before and after, that without flow, and the elastic one; the driving
-# stress of all modes in its axes, and the change of the elastic one
+"""Matrices of the deformation: U, its inverse, both without volume change, sigma, J sigma U^-1, and two spare ones."""
+
 MODE = 7
 PLASTIC, NEXT, TRIAL, AXES, ELASTIC, DRIVING, CHANGE = range(MODE)
-# numbers for the three principal values of a mode: trial and elastic ones, and derivatives of the latter by their
-# right-hand side, and by y
+"""Those of a mode: inverse plastic tensor before and after, elastic tensor without flow, its axes in columns, elastic
+tensor; the driving stress of all modes in these axes, and the change of the elastic tensor."""
+
 NUMBERS = 3
 VALUES, COMPLIANCE, BY_Y = range(NUMBERS)
+"""Numbers for the principal values of a mode: those of the trial tensor, and derivatives of those after flow."""
 
 
 @njit(**BARE)
@@ -58,7 +59,7 @@ def age_left(age, softening, accumulated):
 
 
 @njit(**BARE)
-def flow_increment(elastic, k):
+def _flow_increment(elastic, k):
     """Equivalent value of k dev B."""
     mean, square = trace(elastic) / 3.0, 0.0
     for i in range(3):
@@ -88,7 +89,7 @@ def _fill_stress(bulk_modulus, hardening_modulus, moduli, jacobian, body, modes)
 
 @njit(**BARE)
 def respond(constants, moduli, viscosities, strain, duration, accumulated, body, modes, principal, rates, b):
-    """One increment: fill the matrices of the deformation and of each mode, but for what derivatives need.
+    """One increment: fill the matrices of the deformation and of each mode, all but those that only derivatives need.
 
     Returns J, which is 0 where a stretch is not positive, y, and the increment of plastic strain.
     """
@@ -115,4 +116,4 @@ def respond(constants, moduli, viscosities, strain, duration, accumulated, body,
                     modes[m, ELASTIC, i, j] += share * modes[m, AXES, i, a] * modes[m, AXES, j, a]
         pushed(body[BACK], modes[m, ELASTIC], body[WORK], modes[m, NEXT])
     _fill_stress(bulk_modulus, hardening_modulus, moduli, jacobian, body, modes)
-    return jacobian, y, flow_increment(modes[slowest, ELASTIC], factor(rates[slowest], y))
+    return jacobian, y, _flow_increment(modes[slowest, ELASTIC], factor(rates[slowest], y))

@@ -16,7 +16,6 @@ def follow(constants, moduli, viscosities, strains, durations, stresses, plastic
     of the path. `valid` (items,) is the number of points that are to be answered, and then of those that have been:
     from the first that is not possible all stresses are NaN, and nothing changes any more.
     """
-    size = 7 + 6 * len(moduli)
     body, modes, changes = np.empty((BODY, 3, 3)), np.empty((len(moduli), MODE, 3, 3)), np.empty((CHANGES, 3, 3))
     principal, rates, b = np.empty((len(moduli), NUMBERS, 3)), np.empty(len(moduli)), np.empty((len(moduli), 3))
     for item in range(strains.shape[0]):
@@ -38,22 +37,22 @@ def follow(constants, moduli, viscosities, strains, durations, stresses, plastic
             t += 1
         valid[item] = t
         stresses[item, t:] = np.nan
-        if kept.shape[0] > 0:
-            kept[item, t:] = 0.0
-            for i in range(6, size):
-                kept[item, t:, i, i] = 1.0
 
 
 @Kernel
-def follow_back(kept, of_stress, of_strain, of_plastic, of_accumulated):
-    """Fill the gradients by the strains; those by the state go from the end to the beginning."""
+def follow_back(kept, valid, of_stress, of_strain, of_plastic, of_accumulated):
+    """Fill the gradients by the strains; those by the state go from the end to the beginning.
+
+    Points that are not valid have none.
+    """
     modes, size = of_plastic.shape[1], kept.shape[2]
     gradient, before = np.zeros(size), np.zeros(size)
     for item in range(kept.shape[0]):
         for m in range(modes):
             gradient[6 + 6 * m : 12 + 6 * m] = of_plastic[item, m]
         gradient[size - 1] = of_accumulated[item]
-        for t in range(kept.shape[1] - 1, -1, -1):
+        of_strain[item, valid[item] :] = 0.0
+        for t in range(valid[item] - 1, -1, -1):
             gradient[:6] = of_stress[item, t]
             before[:] = 0.0
             for i in range(size):

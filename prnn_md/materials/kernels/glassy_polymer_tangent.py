@@ -47,7 +47,7 @@ def differentiate(constants, moduli, accumulated, jacobian, y, body, modes, prin
             change -= of_age
         for m in range(len(moduli)):
             _change_trial(d - 6 - 6 * m, body, modes[m], changes)
-            _relax(factor(rates[m], y), b[m], principal[m, COMPLIANCE], modes[m, CHANGE])
+            _relax_change(factor(rates[m], y), b[m], principal[m, COMPLIANCE], modes[m, CHANGE])
             change += first * moduli[m] * _dot(modes[m, DRIVING], modes[m, CHANGE])
         change *= second
         changes[_STRESS] = 0.0
@@ -90,7 +90,7 @@ def _prepare(moduli, characteristic_stress, y, body, modes, principal, rates, b)
         for a in range(3):
             principal[m, COMPLIANCE, a] = 1.0 / (1.0 + k * (2.0 * b[m, a] - mean))
             modes[m, CHANGE, a, a] = -k * b[m, a] * (b[m, a] - mean)
-        _relax(k, b[m], principal[m, COMPLIANCE], modes[m, CHANGE])
+        _relax_change(k, b[m], principal[m, COMPLIANCE], modes[m, CHANGE])
         for a in range(3):
             principal[m, BY_Y, a] = modes[m, CHANGE, a, a]
         fall += moduli[m] * _dot(modes[m, DRIVING], modes[m, CHANGE])
@@ -109,10 +109,10 @@ def _dot(a, b):
 
 
 @njit(**INLINED)
-def _add(factor, a, out):
+def _add(share, a, out):
     for i in range(3):
         for j in range(3):
-            out[i, j] += factor * a[i, j]
+            out[i, j] += share * a[i, j]
 
 
 @njit(**BARE)
@@ -142,7 +142,7 @@ def _change_trial(d, body, mode, changes):
 
 
 @njit(**BARE)
-def _relax(k, b, compliance, change):
+def _relax_change(k, b, compliance, change):
     """From the change of B + k (B^2 - tr B / 3 B) in principal axes to that of B at constant k, in place."""
     mean, above, below = (b[0] + b[1] + b[2]) / 3.0, 0.0, 1.0
     for a in range(3):

@@ -65,7 +65,7 @@ def principal_axes(matrix, work, values, axes):
             work[i, j], axes[i, j] = matrix[i, j], 1.0 if i == j else 0.0
     for _ in range(_SWEEPS):
         size = abs(work[0, 0]) + abs(work[1, 1]) + abs(work[2, 2])
-        if abs(work[0, 1]) + abs(work[0, 2]) + abs(work[1, 2]) <= 1e-17 * size:
+        if abs(work[0, 1]) + abs(work[0, 2]) + abs(work[1, 2]) <= 1e-16 * size:
             break
         for p in range(2):
             for q in range(p + 1, 3):
