@@ -53,10 +53,3 @@ def mark_failures(stress: Tensor, state: State) -> tuple[Tensor, Tensor]:
     """Stress (*batch, 6), NaN where an item failed before or is not finite now, and the flags (*batch,)."""
     failed = state.failed | ~stress.isfinite().all(-1)
     return torch.where(failed.unsqueeze(-1), torch.nan, stress), failed
-
-
-def mark_failures_along(stress: Tensor, state: State) -> tuple[Tensor, State]:
-    """The same for whole paths (*batch, T+1, 6) of a cell without memory, with the state at their end."""
-    bad = (~stress.isfinite().all(-1)).cumsum(-1) > 0
-    failed = state.failed.unsqueeze(-1) | bad
-    return torch.where(failed.unsqueeze(-1), torch.nan, stress), State(failed[..., -1])

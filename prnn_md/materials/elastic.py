@@ -5,19 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from prnn_md.cell import Cell, Number, State
+from prnn_md.cell import Number, State
 from prnn_md.materials.constants import (
-    check_path,
     check_positive,
     checked_count,
-    mark_failures,
-    mark_failures_along,
     no_failures,
 )
+from prnn_md.materials.memoryless import Memoryless
 from prnn_md.mechanics import deviatoric_projector, unit_system, volumetric_projector
 
 
-class Elastic(Cell):
+class Elastic(Memoryless):
     """Linear elastic material, T = C E, with isotropic or cubic stiffness.
 
     Give youngs_modulus and poissons_ratio, or the cubic c11, c12 and c44 (Voigt's convention, axes along the
@@ -59,16 +57,9 @@ class Elastic(Cell):
         """A state without memory."""
         return no_failures(batch_shape, self.stiffness)
 
-    def forward(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, State]:
-        """Stress C E (*batch, 6); dt has no influence."""
-        stress, failed = mark_failures(strain @ self.stiffness, state)
-        return stress, State(failed)
-
-    def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """As for every cell, all points at once."""
-        check_path(strains, times)
-        state = self.initial_state(strains.shape[:-2]) if state is None else state
-        return mark_failures_along(strains @ self.stiffness, state)
+    def stress(self, strain: Tensor) -> Tensor:
+        """Stress C E (*batch, 6)."""
+        return strain @ self.stiffness
 
     def stress_and_tangent(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, Tensor, State]:
         """Stress (*batch, 6), the constant stiffness (*batch, 6, 6), and the state."""

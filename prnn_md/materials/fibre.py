@@ -6,20 +6,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from prnn_md.cell import Cell, Number, State
+from prnn_md.cell import State
 from prnn_md.materials.constants import (
-    check_path,
     check_positive,
     checked_count,
     is_possible,
-    mark_failures,
-    mark_failures_along,
     no_failures,
 )
+from prnn_md.materials.memoryless import Memoryless
 from prnn_md.mechanics import stretch_of, to_mandel, unit_system
 
 
-class Fibre(Cell):
+class Fibre(Memoryless):
     """Neo-Hookean material with a preferred direction a, the `axis`.
 
     The energy per reference volume, with C = U^2, J = det U, I_4 = a.Ca and I_5 = a.C^2 a, is
@@ -57,18 +55,8 @@ class Fibre(Cell):
         """A state without memory."""
         return no_failures(batch_shape, self.axis)
 
-    def forward(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, State]:
-        """Stress (*batch, 6), NaN where there is no such deformation; dt has no influence."""
-        stress, failed = mark_failures(self._stress(strain), state)
-        return stress, State(failed)
-
-    def rollout(self, strains: Tensor, times: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """As for every cell, all points at once."""
-        check_path(strains, times)
-        state = self.initial_state(strains.shape[:-2]) if state is None else state
-        return mark_failures_along(self._stress(strains), state)
-
-    def _stress(self, strain: Tensor) -> Tensor:
+    def stress(self, strain: Tensor) -> Tensor:
+        """Stress (*batch, 6), NaN where there is no such deformation."""
         mu, lame, alpha, beta, gamma = self.constants
         possible = is_possible(strain)
         stretch = stretch_of(torch.where(possible.unsqueeze(-1), strain, 0.0))

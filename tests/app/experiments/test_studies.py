@@ -9,6 +9,7 @@ import yaml
 from prnn_md.app.composition import config_dir
 from prnn_md.app.experiments.studies import PAIRS, STUDIES, data_efficiency, draw
 from prnn_md.app.experiments.summary import Group, groups_of
+from prnn_md.data.dataset import shipped_names
 
 
 def lines(grid: str, errors: dict[int, list[float]], untrained: float | None = None) -> list[dict[str, Any]]:
@@ -99,6 +100,13 @@ def test_a_study_compares_tests_that_its_runs_have(name: str) -> None:
         (option,) = [word.removeprefix("tests=") for word in [*sweeper["common"], *grid] if word.startswith("tests=")]
         tests = yaml.safe_load((config_dir() / "tests" / f"{option}.yaml").read_text())
         assert {test for pair in PAIRS[name] for test in pair} <= {*tests, "test"}
+
+
+def test_further_tests_ask_for_sets_that_ship() -> None:
+    tests = [yaml.safe_load(file.read_text()) or {} for file in (config_dir() / "tests").glob("*.yaml")]
+    asked = {keys["path"] for named in tests for keys in named.values() if "path" in keys}
+    assert asked
+    assert asked <= set(shipped_names())
 
 
 @pytest.mark.parametrize("name", ["data_efficiency", "composite", "unloading", "cells", "mine"])
