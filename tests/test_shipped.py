@@ -33,6 +33,7 @@ DATASETS = {
     "polymer": "7dfeb5ddf6fe0968e613eb8c3e991fb2aa7db4d0ed638d13e85fe752cd2de7fc",
     "polymer_cold": "904b529ef4ce7a99dd28a03473cc6ebcd643046dfb607d3c16a244f86be8afb5",
     "polymer_rate": "b931bed23d455807a3c4460ef0bc07623b80b99687fe77f405af4fe785232ce6",
+    "polymer_stiff": "324154336558490c629bee3e4570b412da856f23251e8551f3319e6789d50f44",
 }
 """Of the contents of each dataset."""
 
