@@ -207,7 +207,7 @@ def first_difference(there: Any, here: Any, path: str = "") -> str:
 
 
 def _surroundings() -> dict[str, Any]:
-    commit, dirty = _commit()
+    commit, dirty = commit_of(Path(__file__).resolve().parents[2])
     return {
         "schema_version": SCHEMA_VERSION,
         "commit": commit,
@@ -222,14 +222,16 @@ def _surroundings() -> dict[str, Any]:
     }
 
 
-def _commit() -> tuple[str | None, bool | None]:
-    """Commit of the checkout that the package runs from, and whether it has changes; None outside a checkout."""
-    place = Path(__file__).resolve().parents[2]
+def commit_of(place: Path) -> tuple[str | None, bool | None]:
+    """Commit of a checkout, and whether it has changes; None outside of one.
+
+    Results of studies do not count, to which the runs themselves add.
+    """
     if not (place / ".git").exists():
         return None, None
     try:
         commit = _git(place, "rev-parse", "HEAD")
-        return commit, bool(_git(place, "status", "--porcelain", "--untracked-files=no"))
+        return commit, bool(_git(place, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"))
     except (OSError, subprocess.SubprocessError):
         return None, None
 

@@ -4,13 +4,14 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 import yaml
 
-from prnn_md.app.ledger import FolderGone, FolderInUse, Interrupted, Ledger, interruptible, read_result
+from prnn_md.app.ledger import FolderGone, FolderInUse, Interrupted, Ledger, commit_of, interruptible, read_result
 from prnn_md.app.processes import is_alive, start_of
 
 CONFIG = {"seed": 3, "seeds": {"data": 1}, "label": "PRNN", "optimizer": {"lr": 0.1}}
@@ -138,3 +139,25 @@ def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:
     assert result == ledger.result
     assert result["metrics"] == {"a": None, "b": 1.0}
     assert result["rows"] == [{"error": None}]
+
+
+def test_a_checkout_is_changed_by_its_files_but_not_by_results_of_studies(tmp_path: Path) -> None:
+    assert commit_of(tmp_path) == (None, None)
+
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
+
+    line, code = tmp_path / "results" / "mine" / "runs.jsonl", tmp_path / "code.py"
+    line.parent.mkdir(parents=True)
+    line.write_text("1\n")
+    code.write_text("1\n")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    line.write_text("1\n2\n")
+    commit, changed = commit_of(tmp_path)
+    assert len(commit or "") == 40
+    assert changed is False
+    code.write_text("2\n")
+    assert commit_of(tmp_path) == (commit, True)
