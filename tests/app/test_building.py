@@ -64,7 +64,7 @@ BESIDE = {
     "md/dynamics": POLYMER,
     "dataset=argon": ["md=j2", "md.j2.units=MPa"],
     "dataset=composite": ["md=j2", "md.j2.units=MPa"],
-    "tests=stiffer_chains_in_cells": POLYMER,
+    "tests=stiffer_cells": POLYMER,
     "tests=colder_cells": [*POLYMER, "md/dynamics=langevin", "dynamics.temperature=0.2"],
     "training=staged": ["md=j2", "decoder=isotropic"],
 }

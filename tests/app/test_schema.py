@@ -56,6 +56,8 @@ NEEDED = {
     "glassy_polymer": ["dataset.path=a.data"],
     "files": ["md.files.data=a.data", "md.files.force_field=b.yaml", "md.files.types=[A]"],
     "composite": ["dataset.path=a.data"],
+    "stiffer_cells": ["md=polymer"],
+    "colder_cells": ["md=polymer", "md/dynamics=langevin", "dynamics.temperature=0.2"],
 }
 """Words without which an option is not complete."""
 
