@@ -18,7 +18,7 @@ from prnn_md.md.bonded_energy import (
 from prnn_md.md.force_field import ForceField
 from prnn_md.md.pair_energy import LennardJones
 
-FENE, HARMONIC, SCALED_PAIR = 0, 1, 2  # forms of joined pairs
+JOINED_FORMS = {"fene_bonds": 4, "harmonic_bonds": 2, "scaled_pairs": 3}  # in this order, with so many numbers each
 COSINE, ANGLE = 0, 1  # forms of angles
 
 
@@ -32,8 +32,8 @@ class Field(NamedTuple):
     Pairs of types are of kinds[type, type] and have the Lennard-Jones constants `epsilon`, `sigma2` = sigma^2, `inner`,
     `width` = 1/(outer - inner), `raised`, the energy by which they are raised, and `outer2`, all (kinds,); `cutoff` is
     the largest of the cutoffs. `excluded` (N, E) lists for each particle those of higher index with which it has no
-    such energy, -1 where the list is shorter. `joined` (J, 2) are bonds and the like, the lower index first, with
-    constants `join_numbers` (4, J); those of the form f, FENE, HARMONIC or SCALED_PAIR, end at `join_ends`[f].
+    such energy, -1 where the list is shorter. `joined` (J, 2) are bonds and the like, the lower index first: FENE bonds
+    with the numbers `fene_bonds` (4, .), then harmonic ones with `harmonic_bonds` (2, .), then `scaled_pairs` (3, .).
     `angles` (A, 3) and `torsions` (D, 4) are of three and four particles; `torsion_numbers` (D, terms, 3) hold
     stiffness, phase and period.
     """
@@ -51,8 +51,9 @@ class Field(NamedTuple):
     several_images: bool
     excluded: np.ndarray
     joined: np.ndarray
-    join_ends: np.ndarray
-    join_numbers: np.ndarray
+    fene_bonds: np.ndarray
+    harmonic_bonds: np.ndarray
+    scaled_pairs: np.ndarray
     angles: np.ndarray
     angle_forms: np.ndarray
     angle_numbers: np.ndarray
@@ -115,20 +116,16 @@ def _pair_numbers(pairs: LennardJones) -> dict[str, np.ndarray]:
 
 
 def _joined(terms: list[Any], types: Tensor) -> dict[str, np.ndarray]:
-    members, numbers = [np.zeros((0, 2), np.int64)] * 3, [np.zeros((4, 0))] * 3
+    members = {form: np.zeros((0, 2), np.int64) for form in JOINED_FORMS}
+    numbers = {form: np.zeros((rows, 0)) for form, rows in JOINED_FORMS.items()}
     for term in terms:
         form, columns = _form_of(term, types)
         if len(members[form]):
             raise NoKernel(f"there is a compiled function for one {type(term).__name__} term only")
         pairs = np.sort(term.members.numpy(), axis=1)
         order = _dealt(pairs)
-        members[form] = pairs[order]
-        numbers[form] = np.stack([*columns, *[np.zeros(len(order))] * (4 - len(columns))])[:, order]
-    return {
-        "joined": np.concatenate(members),
-        "join_ends": np.cumsum([len(part) for part in members]),
-        "join_numbers": np.ascontiguousarray(np.concatenate(numbers, axis=1)),
-    }
+        members[form], numbers[form] = pairs[order], np.ascontiguousarray(np.stack(columns)[:, order])
+    return {"joined": np.concatenate(list(members.values())), **numbers}
 
 
 def _dealt(members: np.ndarray) -> np.ndarray:
@@ -137,17 +134,17 @@ def _dealt(members: np.ndarray) -> np.ndarray:
     return order[np.argsort(np.arange(len(order)) % max(1, -(-len(order) // 4)), kind="stable")]
 
 
-def _form_of(term: Bonded, types: Tensor) -> tuple[int, list[np.ndarray]]:
+def _form_of(term: Bonded, types: Tensor) -> tuple[str, list[np.ndarray]]:
     if isinstance(term, FENEBonds):
         pair = term.pairs.kinds[types[term.members[:, 0]], types[term.members[:, 1]]]
         columns = [term.stiffness[term.kind], term.extent[term.kind].square()]
         columns += [term.pairs.epsilon[pair], term.pairs.sigma[pair].square()]
-        return FENE, [column.numpy() for column in columns]
+        return "fene_bonds", [column.numpy() for column in columns]
     if isinstance(term, HarmonicBonds):
-        return HARMONIC, [term.stiffness[term.kind].numpy(), term.length[term.kind].numpy()]
+        return "harmonic_bonds", [term.stiffness[term.kind].numpy(), term.length[term.kind].numpy()]
     if isinstance(term, ScaledPairs):
         columns = [term.epsilon[term.kind], term.sigma[term.kind].square(), term.charge[term.kind]]
-        return SCALED_PAIR, [column.numpy() for column in columns]
+        return "scaled_pairs", [column.numpy() for column in columns]
     raise NoKernel(f"there is no compiled function for {type(term).__name__}")
 
 

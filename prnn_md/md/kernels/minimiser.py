@@ -10,7 +10,6 @@ from numba import njit
 from prnn_md.compiled import FAST
 from prnn_md.md.failure import BROKEN_BOND, CONVERGED, NOT_CONVERGED, NOT_FINITE
 from prnn_md.md.kernels.arrays import combine, copy, inner, largest_move, longest_row
-from prnn_md.md.kernels.field import FENE as FENE_BOND
 from prnn_md.md.kernels.neighbours import find_terms
 from prnn_md.md.kernels.potential import energy_and_forces
 from prnn_md.md.kernels.stiffness import solve, stiffness
@@ -24,10 +23,10 @@ FORCING = 0.05  # a Newton step is solved to this part of the force, or less whe
 @njit(**FAST)
 def bond_is_broken(x, p):
     """Whether a bond is as long as FENE allows, or longer."""
-    for k in range(p.join_ends[FENE_BOND]):
+    for k in range(p.fene_bonds.shape[1]):
         i, j = p.joined[k, 0], p.joined[k, 1]
         d0, d1, d2 = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], x[j, 2] - x[i, 2]
-        if d0 * d0 + d1 * d1 + d2 * d2 >= p.join_numbers[1, k]:
+        if d0 * d0 + d1 * d1 + d2 * d2 >= p.fene_bonds[1, k]:
             return True
     return False
 

@@ -3,6 +3,9 @@
 Positions x (N, 4) are unwrapped; `p` is a `Field`. The work on pairs, the `Terms` of a cell, goes in passes:
 vectors from particle to particle, then the arithmetic of each pair, then forces. Forces go through the passes for some
 pairs at a time, so that what one pass leaves is still in the fastest cache for the next.
+
+The arithmetic goes over slices, from index zero. Where an index might be negative, the compiler allows for what lies on
+either side of an array, and when another array happens to lie there it does not vectorise: that rounds differently.
 """
 
 import numpy as np
@@ -10,7 +13,6 @@ from numba import njit
 
 from prnn_md.compiled import BARE, FAST, INLINED
 from prnn_md.md.kernels.chains import add_chain_forces, add_chain_virial
-from prnn_md.md.kernels.field import FENE, HARMONIC, SCALED_PAIR
 from prnn_md.md.kernels.vectors import components, index_at, part, row, rows_of, set_part, set_row
 
 BLOCK = 256  # pairs that go through all passes together, a multiple of four
@@ -60,7 +62,9 @@ def pair_terms(terms, p, begin, end, place):
     if p.epsilon.size == 1:
         constants = p.epsilon[0], p.sigma2[0], p.inner[0], p.width[0], p.raised[0]
         return _pairs_of_one_kind(r2, constants, end - begin, slope)
-    return _pairs_of_many_kinds(r2, terms.constants, begin, end - begin, slope)
+    constants = terms.constants
+    rows = constants[0][begin:], constants[1][begin:], constants[2][begin:], constants[3][begin:], constants[4][begin:]
+    return _pairs_of_many_kinds(r2, rows, end - begin, slope)
 
 
 @njit(**INLINED)
@@ -74,12 +78,11 @@ def _pairs_of_one_kind(r2, constants, count, slope):
 
 
 @njit(**INLINED)
-def _pairs_of_many_kinds(r2, constants, base, count, slope):
+def _pairs_of_many_kinds(r2, constants, count, slope):
+    epsilon, sigma2, inner, width, raised = constants
     total = 0.0
     for k in range(count):
-        q = base + k
-        c0, c1, c2, c3, c4 = constants[0, q], constants[1, q], constants[2, q], constants[3, q], constants[4, q]
-        u, slope[k] = pair(r2[k], c0, c1, c2, c3, c4)
+        u, slope[k] = pair(r2[k], epsilon[k], sigma2[k], inner[k], width[k], raised[k])
         total += u
     return total
 
@@ -118,31 +121,29 @@ def scaled_pair(r2, epsilon, sigma2, charge):
 @njit(**INLINED)
 def joined_terms(terms, p, place):
     """Energy of the joined pairs at the squares terms.r2 from `place` on, inf with a broken bond; fills terms.slope."""
+    fene_bonds, harmonic_bonds, scaled_pairs = p.fene_bonds, p.harmonic_bonds, p.scaled_pairs
     r2, slope = terms.r2[place:], terms.slope[place:]
-    first, second, third, fourth = p.join_numbers[0], p.join_numbers[1], p.join_numbers[2], p.join_numbers[3]
-    total = _energy_of_extension(r2, first, second, p.join_ends[FENE])
-    for k in range(p.join_ends[FENE]):
-        u, slope[k] = fene(r2[k], first[k], second[k], third[k], fourth[k])
-        total += u
-    for k in range(p.join_ends[FENE], p.join_ends[HARMONIC]):
-        u, slope[k] = harmonic(r2[k], first[k], second[k])
-        total += u
-    for k in range(p.join_ends[HARMONIC], p.join_ends[SCALED_PAIR]):
-        u, slope[k] = scaled_pair(r2[k], first[k], second[k], third[k])
-        total += u
-    for k in range(p.join_ends[SCALED_PAIR], terms.second.size - terms.outer2.size):
+    total = _energy_of_extension(r2, fene_bonds) + _fene_terms(r2, fene_bonds, slope)
+    r2, slope = r2[fene_bonds.shape[1] :], slope[fene_bonds.shape[1] :]
+    total += _harmonic_terms(r2, harmonic_bonds, slope)
+    r2, slope = r2[harmonic_bonds.shape[1] :], slope[harmonic_bonds.shape[1] :]
+    total += _scaled_pair_terms(r2, scaled_pairs, slope)
+    filled = terms.second.size - terms.outer2.size - p.joined.shape[0]
+    slope = slope[scaled_pairs.shape[1] :]
+    for k in range(filled):
         slope[k] = 0.0
     return total
 
 
 @njit(**INLINED)
-def _energy_of_extension(r2, stiffness, extent2, bonds):
-    """Energy of so many FENE bonds without their repulsion, inf with a broken one.
+def _energy_of_extension(r2, numbers):
+    """Energy of FENE bonds without their repulsion, inf with a broken one.
 
     A sum of logarithms is taken as that of a product, which takes less time.
     """
+    stiffness, extent2 = numbers[0], numbers[1]
     total, product, factor, extent, per_extent = 0.0, 1.0, 0.0, 1.0, 1.0
-    for k in range(bonds):
+    for k in range(stiffness.size):
         if r2[k] >= extent2[k]:
             return np.inf
         if stiffness[k] * extent2[k] != factor or extent2[k] != extent or product < 1e-200:
@@ -151,6 +152,39 @@ def _energy_of_extension(r2, stiffness, extent2, bonds):
             per_extent = 1.0 / extent
         product *= 1.0 - r2[k] * per_extent
     return total - 0.5 * factor * np.log(product)
+
+
+@njit(**INLINED)
+def _fene_terms(r2, numbers, slope):
+    """Energy of the repulsion in FENE bonds; fills the slopes of the whole bonds."""
+    stiffness, extent2, epsilon, sigma2 = numbers[0], numbers[1], numbers[2], numbers[3]
+    total = 0.0
+    for k in range(stiffness.size):
+        u, slope[k] = fene(r2[k], stiffness[k], extent2[k], epsilon[k], sigma2[k])
+        total += u
+    return total
+
+
+@njit(**INLINED)
+def _harmonic_terms(r2, numbers, slope):
+    """Energy of harmonic bonds; fills their slopes."""
+    stiffness, length = numbers[0], numbers[1]
+    total = 0.0
+    for k in range(stiffness.size):
+        u, slope[k] = harmonic(r2[k], stiffness[k], length[k])
+        total += u
+    return total
+
+
+@njit(**INLINED)
+def _scaled_pair_terms(r2, numbers, slope):
+    """Energy of scaled pairs; fills their slopes."""
+    epsilon, sigma2, charge = numbers[0], numbers[1], numbers[2]
+    total = 0.0
+    for k in range(epsilon.size):
+        u, slope[k] = scaled_pair(r2[k], epsilon[k], sigma2[k], charge[k])
+        total += u
+    return total
 
 
 @njit(**INLINED)

@@ -12,7 +12,6 @@ from numba import njit
 from prnn_md.compiled import BARE, FAST, INLINED
 from prnn_md.md.kernels.arrays import combine, copy, inner, remove_mean
 from prnn_md.md.kernels.chains import add_leg_pulls, chain_stiffness, fill_legs, stiffness_times
-from prnn_md.md.kernels.field import FENE, HARMONIC, SCALED_PAIR
 from prnn_md.md.kernels.potential import fene, harmonic, push, scaled_pair, separations
 from prnn_md.md.kernels.vectors import components, index_at, part, row, rows_of
 
@@ -127,22 +126,39 @@ def fene_stiffness(r2, stiffness, extent2, epsilon, sigma2):
 @njit(**BARE)
 def fill_joined_stiffness(terms, p, along):
     """Fill the last of terms.slope and `along` (T,), of the joined pairs at the distances terms.r2."""
-    first, second, third, fourth = p.join_numbers[0], p.join_numbers[1], p.join_numbers[2], p.join_numbers[3]
-    place = terms.outer2.size
-    for k in range(p.join_ends[FENE]):
-        numbers = fene_stiffness(terms.r2[place + k], first[k], second[k], third[k], fourth[k])
-        terms.slope[place + k], along[place + k] = numbers
-    for k in range(p.join_ends[FENE], p.join_ends[HARMONIC]):
-        r2 = terms.r2[place + k]
-        _, slope = harmonic(r2, first[k], second[k])
-        terms.slope[place + k], along[place + k] = slope, (2.0 * first[k] - slope) / r2
-    for k in range(p.join_ends[HARMONIC], p.join_ends[SCALED_PAIR]):
-        r2 = terms.r2[place + k]
-        _, slope = scaled_pair(r2, first[k], second[k], third[k])
-        t = second[k] / r2
+    pairs, fene_bonds, harmonic_bonds = terms.outer2.size, p.fene_bonds.shape[1], p.harmonic_bonds.shape[1]
+    r2, slope, along = terms.r2[pairs:], terms.slope[pairs:], along[pairs:]
+    _fill_fene_stiffness(r2, p.fene_bonds, slope, along)
+    r2, slope, along = r2[fene_bonds:], slope[fene_bonds:], along[fene_bonds:]
+    _fill_harmonic_stiffness(r2, p.harmonic_bonds, slope, along)
+    r2, slope, along = r2[harmonic_bonds:], slope[harmonic_bonds:], along[harmonic_bonds:]
+    _fill_scaled_pair_stiffness(r2, p.scaled_pairs, slope, along)
+
+
+@njit(**INLINED)
+def _fill_fene_stiffness(r2, numbers, slope, along):
+    stiffness, extent2, epsilon, sigma2 = numbers[0], numbers[1], numbers[2], numbers[3]
+    for k in range(stiffness.size):
+        slope[k], along[k] = fene_stiffness(r2[k], stiffness[k], extent2[k], epsilon[k], sigma2[k])
+
+
+@njit(**INLINED)
+def _fill_harmonic_stiffness(r2, numbers, slope, along):
+    stiffness, length = numbers[0], numbers[1]
+    for k in range(stiffness.size):
+        _, slope_k = harmonic(r2[k], stiffness[k], length[k])
+        slope[k], along[k] = slope_k, (2.0 * stiffness[k] - slope_k) / r2[k]
+
+
+@njit(**INLINED)
+def _fill_scaled_pair_stiffness(r2, numbers, slope, along):
+    epsilon, sigma2, charge = numbers[0], numbers[1], numbers[2]
+    for k in range(epsilon.size):
+        _, slope_k = scaled_pair(r2[k], epsilon[k], sigma2[k], charge[k])
+        t = sigma2[k] / r2[k]
         s6 = t * t * t
-        curvature = (24.0 * first[k] * s6 * (26.0 * s6 - 7.0) + 2.0 * third[k] / np.sqrt(r2)) / r2
-        terms.slope[place + k], along[place + k] = slope, (curvature - slope) / r2
+        curvature = (24.0 * epsilon[k] * s6 * (26.0 * s6 - 7.0) + 2.0 * charge[k] / np.sqrt(r2[k])) / r2[k]
+        slope[k], along[k] = slope_k, (curvature - slope_k) / r2[k]
 
 
 @njit(**BARE)

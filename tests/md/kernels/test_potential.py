@@ -13,9 +13,9 @@ from prnn_md.md.energy import virial as torch_virial
 from prnn_md.md.force_field import ForceField
 from prnn_md.md.kernels.arrays import padded
 from prnn_md.md.kernels.field import Field, compiled_field
-from prnn_md.md.kernels.neighbours import find_terms
+from prnn_md.md.kernels.neighbours import Terms, find_terms
 from prnn_md.md.kernels.potential import energy_and_forces, virial
-from prnn_md.md.kernels.stiffness import hessian_times, stiffness
+from prnn_md.md.kernels.stiffness import fill_joined_stiffness, fill_pair_stiffness, hessian_times, stiffness
 from prnn_md.md.pair_energy import LennardJones
 from prnn_md.md.polymer import polymer_force_field
 from prnn_md.md.sample import Samples
@@ -107,6 +107,45 @@ def test_terms_of_every_form_are_those_of_the_definition(
     product = torch_hessian_times(force_field, torch.from_numpy(v)[None], *place)[0].numpy()
     hessian_times(padded(v), stiffness(x, found, field), field, result)
     np.testing.assert_allclose(result, padded(product), rtol=1e-9, atol=1e-9)
+
+
+def side_by_side(arrays: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    """Copies of arrays of float64 that lie one right behind the other in memory, in a random order."""
+    room, begin, copies = np.zeros(sum(array.size for array in arrays)), 0, list(arrays)
+    for place in rng.permutation(len(arrays)):
+        copies[place] = room[begin : begin + arrays[place].size].reshape(arrays[place].shape)
+        copies[place][...] = arrays[place]
+        begin += arrays[place].size
+    return copies
+
+
+def names_of_floats(part: Terms | Field) -> list[str]:
+    fields = part._asdict().items()
+    return [name for name, array in fields if isinstance(array, np.ndarray) and array.dtype == np.float64]
+
+
+@pytest.mark.parametrize("bonds", ["FENE", "harmonic"])
+def test_where_arrays_lie_in_memory_changes_nothing(make_polymer: MakePolymer, bonds: str) -> None:
+    """Bit by bit: whether loops are vectorised, which rounds differently, must not hang on what lies beside what."""
+    sample, force_field = every_form(60, 59, 2, 2.5)
+    x, box = padded(sample.positions[0].numpy()), sample.box[0].numpy()
+    field = compiled_field(force_field, sample.types)
+    if bonds == "FENE":
+        x, box, field = as_arrays(make_polymer(1))
+    terms = find_terms(x, box, field, field.cutoff + 0.1)
+    of_terms, of_field = names_of_floats(terms), names_of_floats(field)
+    arrays = [getattr(terms, name) for name in of_terms] + [getattr(field, name) for name in of_field]
+    rng, results = np.random.default_rng(0), set()
+    for _ in range(300):
+        along, *placed = side_by_side([np.zeros_like(terms.r2), *arrays], rng)
+        there = terms._replace(**dict(zip(of_terms, placed[: len(of_terms)], strict=True)))
+        field_there = field._replace(**dict(zip(of_field, placed[len(of_terms) :], strict=True)))
+        found = np.empty_like(x)
+        energy, tensor = energy_and_forces(x, there, field_there, found), virial(x, there, field_there)
+        fill_pair_stiffness(there, field_there, along)
+        fill_joined_stiffness(there, field_there, along)
+        results.add((energy, *(array.tobytes() for array in (found, tensor, there.slope, along))))
+    assert len(results) == 1
 
 
 def test_a_broken_bond_gives_infinite_energy() -> None:

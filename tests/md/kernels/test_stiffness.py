@@ -74,7 +74,7 @@ def test_the_stiffness_of_terms_is_the_derivative_of_the_energy(bonded: bool, lo
     if bonded:
         positions = torch.stack([torch.zeros(400, 3), torch.nn.functional.pad(r[:, None], (0, 2))], dim=1)
         energies = bonds(positions, box, pair.types, force_field.neighbours(ends, box))
-        compiled = [fene_stiffness(r2, *p.join_numbers[:, 0]) for r2 in (r.detach() ** 2).tolist()]
+        compiled = [fene_stiffness(r2, *p.fene_bonds[:, 0]) for r2 in (r.detach() ** 2).tolist()]
     else:
         energies = pairs.of_pairs(r**2, torch.zeros(400, dtype=torch.int64))
         constants = (p.epsilon[0], p.sigma2[0], p.inner[0], p.width[0])
