@@ -19,6 +19,7 @@ class PRNNModel(Model):
     given: ClassVar[tuple[str, ...]] = ("encoder", "decoder", "md")
     seed: int = key("seed of the initial encoder and decoder", low=0)
     remember: bool = key("whether answers of MD cells are kept for other epochs and runs", False)
+    cell_share: float = key("part of the cells of each kind that a path asks in training", 1.0, above=0, high=1)
 
 
 @dataclass(kw_only=True)
@@ -212,6 +213,7 @@ class Dynamics(Target):
 
 
 THREADS = "cells that are worked on side by side; null: as many as there are cores"
+AT_EVENTS = "what becomes of the gradient of an increment with a plastic event; average: that of the other cells"
 ON_FAILURE = "whether a cell that fails ends the run or marks its path"
 
 
@@ -222,6 +224,7 @@ class AQS(Dynamics):
     minimiser: Literal["newton", "fire"] = key("truncated Newton method by conjugate gradients, or FIRE", "newton")
     max_evaluations: int = key("evaluations of forces and of their derivative per increment at most", 20_000, low=1)
     max_move: float = key("farthest move of a particle in one step, in units of length", 0.1, above=0)
+    at_events: Literal["keep", "skip", "damp", "average"] = key(AT_EVENTS, "keep")
     threads: int | None = key(THREADS, None, low=1)
     on_failure: Literal["raise", "mask"] = key(ON_FAILURE, "raise")
 

@@ -13,6 +13,7 @@ from prnn_md.md.digests import sample_digests
 from prnn_md.md.force_field import ForceField
 from prnn_md.md.md_cell import Backend, MDCell, OnFailure, Parameters
 from prnn_md.md.parameter_gradients import parameter_gradients
+from prnn_md.md.plastic_events import CHOICES, AtEvents, averaged, event_weights
 from prnn_md.md.sample import Samples
 from prnn_md.mechanics import EV_ANGSTROM, KCAL_ANGSTROM, LJ, from_mandel, stretch_of, to_mandel
 
@@ -26,7 +27,9 @@ class AQSCell(MDCell):
     After every increment, box and positions are deformed affinely and the energy is minimised to a root-mean-square
     force of `force_tolerance`, by default as in `TOLERANCES`. The derivative of the stress is that of the branch on
     which the cell is (see `prnn_md.md.kernels.aqs`); it does not see which plastic events happen. Where it does not
-    exist, at the edge of an event, it is dropped and counted in `dropped_gradients`.
+    exist, at the edge of an event, it is dropped and counted in `dropped_gradients`. `at_events` says what becomes of
+    the gradient of an increment with an event, see `prnn_md.md.plastic_events`: it is kept ("keep"), left out ("skip"),
+    made smaller the farther particles moved ("damp"), or for the strain that of the other samples ("average").
 
     `minimiser` is "newton", a truncated Newton method by conjugate gradients, or "fire"; a minimisation takes at most
     `max_evaluations`, and no particle moves farther than `max_move`, in units of length, in one step.
@@ -43,6 +46,7 @@ class AQSCell(MDCell):
         minimiser: Literal["newton", "fire"] = "newton",
         max_evaluations: int = 20_000,
         max_move: float = 0.1,
+        at_events: AtEvents = "keep",
         threads: int | None = None,
         on_failure: OnFailure = "raise",
         backend: Backend = "auto",
@@ -50,7 +54,9 @@ class AQSCell(MDCell):
         parameters: Parameters | None = None,
     ) -> None:
         super().__init__(samples, force_field, backend, trainable, parameters, threads, on_failure)
-        self.dropped_gradients = 0
+        if at_events not in CHOICES:
+            raise ValueError(f"at_events must be one of {', '.join(CHOICES)}, got '{at_events}'.")
+        self.dropped_gradients, self.at_events = 0, at_events
         tolerance = TOLERANCES[force_field.units.stress] if force_tolerance is None else force_tolerance
         self.minimiser, self.limits = minimiser, (tolerance, max_evaluations, max_move)
         self.register_buffer("residual_stress", self.sample_box.new_zeros(self.count, 6), persistent=False)
@@ -143,8 +149,13 @@ class _Rollout(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         cell = ctx.cell
         gradients = cell.stress_factor * from_mandel(gradient)
-        gradients = torch.where(ctx.valid[..., None, None], gradients, 0.0).contiguous()
+        gradients = torch.where(ctx.valid[..., None, None], gradients, 0.0)
+        volumes = torch.linalg.det(cell.sample_box).abs()[cell.samples_of(len(gradients))]
+        weights = event_weights(ctx.kept, volumes, cell.at_events)
+        gradients = (gradients * weights[..., None, None]).contiguous()
         result, moves, dropped = ctx.engine.adjoint(ctx.kept, ctx.stretches, gradients, bool(ctx.parameters))
+        if cell.at_events == "average":
+            result = averaged(result, weights, cell.count)
         cell.dropped_gradients += dropped
         of_parameters = _parameter_gradients(ctx, gradients, moves) if ctx.parameters else []
         return to_mandel(result), None, None, None, *of_parameters

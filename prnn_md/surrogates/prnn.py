@@ -12,6 +12,7 @@ from prnn_md.mechanics import deviatoric_projector, volumetric_projector
 from prnn_md.surrogates.answers import Answers
 from prnn_md.surrogates.decoder import Decoder
 from prnn_md.surrogates.encoder import Encoder
+from prnn_md.surrogates.subsampling import CellSampler
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class PRNN(Cell):
     `generator` made from `seed`. `md` holds the embedded cells by name, `count` samples each, in the order in which
     the encoder numbers them. The state has one entry per name, with batch (*batch, count). An item in which any cell
     failed is failed; its stress is NaN where a cell has no finite one, and failed cells add nothing to gradients.
-    With `remember`, `follow` keeps what MD cells answer in a file that all runs share, see `Answers`.
+    With `remember`, `follow` keeps what MD cells answer in a file that all runs share, see `Answers`. In training,
+    roll-outs from the virgin state ask the part `cell_share` of the cells of each kind, see `CellSampler`; the others
+    stay where they are, and are not failed.
 
     Raises ValueError without cells, for a name that cannot be used, and for cells that disagree in units or
     stress measure; TypeError for what is no cell.
@@ -54,12 +57,14 @@ class PRNN(Cell):
         md: Mapping[str, Cell],
         seed: int,
         remember: bool = False,
+        cell_share: float = 1.0,
     ) -> None:
         super().__init__()
         _check(md)
         self.answers = Answers() if remember else None
         self.names = tuple(md)
         self.counts = tuple(md[name].count for name in md)
+        self.sampler = CellSampler(self.counts, cell_share, seed)
         first = md[self.names[0]]
         self.units, self.stress_measure = first.units, first.stress_measure
         self.rate_dependent = any(cell.rate_dependent for cell in md.values())
@@ -100,8 +105,12 @@ class PRNN(Cell):
         def respond(cell: Cell, local: Tensor, memory: State) -> tuple[Tensor, State]:
             return cell.rollout(local, _times_per_cell(times, cell.count), memory)
 
-        state = self.initial_state(strains.shape[:-2]) if state is None else state
-        (stresses,), new_state = self._ask(respond, self.encoder(strains).transpose(-3, -2), state)
+        local = self.encoder(strains).transpose(-3, -2)
+        if state is None and self.training and not self.sampler.asks_all:
+            stresses, new_state = self._ask_some(respond, local)
+        else:
+            state = self.initial_state(strains.shape[:-2]) if state is None else state
+            (stresses,), new_state = self._ask(respond, local, state)
         return self._decode(stresses.transpose(-3, -2), self.encoder.matrices_at(strains)), new_state
 
     def follow(self, strains: Tensor, times: Tensor) -> tuple[Tensor, State]:
@@ -156,6 +165,7 @@ class PRNN(Cell):
             cell.set_scales(strain, stress_scale, times)
 
     def reseed(self, *numbers: int) -> None:
+        self.sampler.reseed(*numbers)
         for cell in self.cells.values():
             cell.reseed(*numbers)
 
@@ -190,6 +200,24 @@ class PRNN(Cell):
             _drop_failed_gradients(part, memories[name].failed)
             answers.append(tensors)
         return [torch.cat(parts, dim) for parts in zip(*answers, strict=True)], _joined(memories)
+
+    def _ask_some(
+        self, respond: Callable[[Cell, Tensor, State], tuple[Any, ...]], local: Tensor
+    ) -> tuple[Tensor, State]:
+        """Stresses (*batch, cells, T+1, 6) of some cells, weighted to stand for all, zero for the others, and state.
+
+        Those that are not asked count as failed for as long as it takes, so that MD cells do no work for them.
+        """
+        batch = local.shape[:-3]
+        weights = self.sampler.draw(batch).to(local)
+        left_out = dict(zip(self.names, (weights == 0.0).split(self.counts, -1), strict=True))
+        state = self.initial_state(batch)
+        marked = {name: _with_failed(getattr(state, name), left_out[name]) for name in self.names}
+        (stresses,), state = self._ask(respond, local, _joined(marked))
+        memories = {name: getattr(state, name) for name in self.names}
+        memories = {n: _with_failed(memory, memory.failed & ~left_out[n]) for n, memory in memories.items()}
+        weights = weights[..., None, None]
+        return torch.where(weights > 0.0, weights * stresses, 0.0), _joined(memories)
 
     def _decode(self, stresses: Tensor, matrices: Tensor) -> Tensor:
         """Stress (*batch, 6) of the cells' (*batch, cells, 6); NaN without gradient if one is not finite."""
@@ -235,6 +263,11 @@ def _joined(memories: dict[str, State]) -> State:
     """One state of all embedded cells' states, failed where any cell is."""
     failed = torch.cat([memory.failed for memory in memories.values()], dim=-1).any(-1)
     return State(failed, **memories)
+
+
+def _with_failed(memory: State, failed: Tensor) -> State:
+    """The state with other marks of failure (*batch,)."""
+    return State.from_tree({**memory.tree(), "failed": failed})
 
 
 def _drop_failed_gradients(local: Tensor, failed: Tensor) -> None:

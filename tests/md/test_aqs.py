@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from prnn_md.md.aqs import AQSCell
 from prnn_md.md.crystals import FCC, argon_force_field, crystal
 from prnn_md.md.energy import tangent as torch_tangent
 from prnn_md.md.failure import CellFailure
 from prnn_md.md.library import load_library
+from prnn_md.md.plastic_events import CHOICES, LEAST_MOVE, largest_moves
 from prnn_md.md.polymer import polymer_cells, polymer_force_field
 from prnn_md.mechanics import stretch_of
 
@@ -173,3 +175,37 @@ def test_crystals_have_gradients_too(backend: str) -> None:
     _, tangent, _ = cell.stress_and_tangent(strains[:, :, 1], 0.0, cell.initial_state((1, 1)))
     assert cell.dropped_gradients == 0
     torch.testing.assert_close(gradient[0, 0, 1], tangent[0, 0, 5], rtol=1e-6, atol=1e-3)
+
+
+def gradient_with(choice: str) -> tuple[Tensor, Tensor]:
+    """Gradient by the strain, with events treated so, and the largest moves, for three samples far into plasticity."""
+    cell = cells(3, at_events=choice)
+    path = for_cells(random_path(20, 0.2), 3).requires_grad_()
+    stress, _ = cell.rollout(path, torch.zeros(path.shape[-2]))
+    weights = torch.randn(stress.shape, generator=torch.Generator().manual_seed(4), dtype=DTYPE)
+    rollout = stress.grad_fn
+    while not hasattr(rollout, "kept"):
+        rollout = rollout.next_functions[0][0]
+    volumes = torch.linalg.det(cell.sample_box).abs()
+    moves = largest_moves(rollout.kept, volumes).reshape(stress.shape[:-1])
+    (gradient,) = torch.autograd.grad((weights * stress).sum(), path)
+    return gradient, moves
+
+
+def test_gradients_at_plastic_events_are_treated_as_chosen() -> None:
+    (kept, moves), (skipped, _), (damped, _), (averaged, _) = map(gradient_with, CHOICES)
+    event = moves > LEAST_MOVE
+    assert 0.05 < event.double().mean() < 0.95
+    assert kept[event].abs().amax(-1).gt(0.0).double().mean() > 0.9, "some are dropped where they cannot be solved for"
+    for changed in (skipped, damped, averaged):
+        torch.testing.assert_close(changed[~event], kept[~event], rtol=1e-12, atol=1e-12)
+    assert not skipped[event].any()
+    torch.testing.assert_close(damped[event], kept[event] * (LEAST_MOVE / moves[event])[:, None], rtol=1e-6, atol=1e-6)
+    calm = (~event).double()
+    mean = (kept * calm[..., None]).sum(-3) / calm.sum(-2).clamp(min=1.0)[..., None]
+    torch.testing.assert_close(averaged[event], mean.unsqueeze(-3).expand_as(kept)[event], rtol=1e-12, atol=1e-12)
+
+
+def test_an_unknown_treatment_of_events_is_refused() -> None:
+    with pytest.raises(ValueError, match="keep, skip, damp, average, got 'ignore'"):
+        cells(1, at_events="ignore")
