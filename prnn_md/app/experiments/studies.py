@@ -103,6 +103,17 @@ def _cost_row(group: Group) -> dict[str, Any]:
     return {"model": group.grid, "cells": count, "beads": beads, "cost": count * beads, **errors, **spread}
 
 
+def learning(groups: Sequence[Group], grids: Sequence[str]) -> dict[str, Any]:
+    """Net error before and after training, and how long an epoch took, of each way to train."""
+    return {"ways": [_learning_row(group) for group in groups]}
+
+
+def _learning_row(group: Group) -> dict[str, Any]:
+    seconds = [line["wall_s"]["training"] / line["epochs"] for line in group.lines]
+    errors = {"untrained": group.mean("untrained/net_error"), "trained": group.mean(NET)}
+    return {"way": group.grid, **errors, "seconds_per_epoch": sum(seconds) / len(seconds)}
+
+
 Study = Callable[[Sequence[Group], Sequence[str]], dict[str, Any]]
 """What a summary says of groups of runs, given the names of all grids of the study in their order."""
 
@@ -128,17 +139,20 @@ def _ratio(group: Group, unseen: str, seen: str) -> dict[str, Any]:
 STUDIES: Mapping[str, Study] = {
     **dict.fromkeys(CURVES, data_efficiency),
     "cells": cells,
+    "encoder_gradients": learning,
     **{name: _ratios(pairs) for name, pairs in PAIRS.items()},
 }
 """What the summary of a study says beside means and spreads, by its name."""
 
 
 def draw(name: str, groups: Sequence[Group], file: Path) -> None:
-    """Draw the figure of an experiment: tests side by side, errors over cost, or else over training paths."""
+    """Draw the figure of an experiment: bars side by side, errors over cost, or else over training paths."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     if name == "cells":
         _draw_costs(axes, groups)
+    elif STUDIES.get(name) is learning:
+        _draw_bars(axes, groups, ["untrained", "test"])
     elif name in PAIRS:
         _draw_tests(axes, groups, list(dict.fromkeys(test for pair in PAIRS[name] for test in reversed(pair))))
     else:
@@ -201,22 +215,31 @@ def _draw_costs(axes: Axes, groups: Sequence[Group]) -> None:
 
 
 def _draw_tests(axes: Axes, groups: Sequence[Group], tests: Sequence[str]) -> None:
-    """Net errors of every group in some tests, side by side, with the error of predicting zero as a line above."""
-    width = 0.8 / len(tests)
-    for place, test in enumerate(tests):
-        left = [number + (place - (len(tests) - 1) / 2) * width for number in range(len(groups))]
-        values = [_or_nan(group.mean(f"{test}/net_error")) for group in groups]
-        spread = [group.spread(f"{test}/net_error") or 0.0 for group in groups]
-        axes.bar(left, values, 0.92 * width, yerr=spread, color=COLOURS[place], capsize=2, label=test.replace("_", " "))
+    """Net errors of every group in some tests, with the error of predicting zero as a line above."""
+    bars = _draw_bars(axes, groups, tests)
+    for test, left in bars.items():
         zeros = [group.mean(f"{test}/zero_error") for group in groups]
         for x, zero in zip(left, zeros, strict=True):
             if zero is not None:
-                axes.plot([x - width / 2, x + width / 2], [zero, zero], color=BLACK, linewidth=1.0)
+                axes.plot([x - 0.4 / len(tests), x + 0.4 / len(tests)], [zero, zero], color=BLACK, linewidth=1.0)
     axes.plot([], [], color=BLACK, linewidth=1.0, label="predicting zero")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _draw_bars(axes: Axes, groups: Sequence[Group], tests: Sequence[str]) -> dict[str, list[float]]:
+    """Net errors of every group in some tests, side by side; returns where the bars of each test stand."""
+    width, places = 0.8 / len(tests), {}
+    for place, test in enumerate(tests):
+        places[test] = [number + (place - (len(tests) - 1) / 2) * width for number in range(len(groups))]
+        values = [_or_nan(group.mean(f"{test}/net_error")) for group in groups]
+        spread = [group.spread(f"{test}/net_error") or 0.0 for group in groups]
+        name = test.replace("_", " ")
+        axes.bar(places[test], values, 0.92 * width, yerr=spread, color=COLOURS[place], capsize=2, label=name)
     names = [" ".join([group.grid, *group.values.values()]) for group in groups]
     axes.set_xticks(range(len(groups)), names, rotation=20, ha="right", fontsize=8)
     axes.set_ylabel("net error / stress scale")
     axes.legend(frameon=False, fontsize=8)
+    return places
 
 
 def _or_nan(value: float | None) -> float:

@@ -93,6 +93,15 @@ def test_what_training_saves_is_the_cost_of_cells_that_do_as_well_without() -> N
     assert found["PRNN", 2]["cost_ratio_to_any"] == found["mixed", 2]["cost_ratio_to_any"] == 1.0
 
 
+def test_ways_to_learn_are_compared_by_error_and_time() -> None:
+    slow, quick = lines("all cells", {8: [0.2, 0.4]}, 0.5), lines("a part", {8: [0.25]}, 0.6)
+    for line, seconds in zip([*slow, *quick], (60.0, 20.0, 10.0), strict=True):
+        line |= {"wall_s": {"training": seconds}, "epochs": 10}
+    first, second = STUDIES["encoder_gradients"](groups(slow, quick), ["all cells", "a part"])["ways"]
+    assert first == {"way": "all cells", "untrained": 0.5, "trained": pytest.approx(0.3), "seconds_per_epoch": 4.0}
+    assert second == {"way": "a part", "untrained": 0.6, "trained": 0.25, "seconds_per_epoch": 1.0}
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_study_compares_tests_that_its_runs_have(name: str) -> None:
     sweeper = yaml.safe_load((config_dir() / "experiment" / f"{name}.yaml").read_text())["hydra"]["sweeper"]
@@ -109,7 +118,7 @@ def test_further_tests_ask_for_sets_that_ship() -> None:
     assert asked <= set(shipped_names())
 
 
-@pytest.mark.parametrize("name", ["data_efficiency", "composite", "unloading", "cells", "mine"])
+@pytest.mark.parametrize("name", ["data_efficiency", "composite", "unloading", "cells", "encoder_gradients", "mine"])
 def test_every_study_has_a_figure(name: str, tmp_path: Path) -> None:
     curves = groups(lines("PRNN", {1: [0.2, 0.3], 4: [0.1]}, untrained=0.3), lines("GRU", {1: [0.8], 4: [0.5, 0.4]}))
     found = groups(cell_lines()) if name == "cells" else curves
