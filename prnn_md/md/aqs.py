@@ -13,7 +13,7 @@ from prnn_md.md.digests import sample_digests
 from prnn_md.md.force_field import ForceField
 from prnn_md.md.md_cell import Backend, MDCell, OnFailure, Parameters
 from prnn_md.md.parameter_gradients import parameter_gradients
-from prnn_md.md.plastic_events import CHOICES, AtEvents, averaged, event_weights
+from prnn_md.md.plastic_events import CHOICES, AtEvents, event_weights, largest_moves
 from prnn_md.md.sample import Samples
 from prnn_md.mechanics import EV_ANGSTROM, KCAL_ANGSTROM, LJ, from_mandel, stretch_of, to_mandel
 
@@ -29,7 +29,8 @@ class AQSCell(MDCell):
     which the cell is (see `prnn_md.md.kernels.aqs`); it does not see which plastic events happen. Where it does not
     exist, at the edge of an event, it is dropped and counted in `dropped_gradients`. `at_events` says what becomes of
     the gradient of an increment with an event, see `prnn_md.md.plastic_events`: it is kept ("keep"), left out ("skip"),
-    made smaller the farther particles moved ("damp"), or for the strain that of the other samples ("average").
+    made smaller the farther particles moved ("damp"), or follows from the mean tangent of the path's other samples
+    ("average"; parameters of the force field have none there).
 
     `minimiser` is "newton", a truncated Newton method by conjugate gradients, or "fire"; a minimisation takes at most
     `max_evaluations`, and no particle moves farther than `max_move`, in units of length, in one step.
@@ -138,6 +139,7 @@ class _Rollout(torch.autograd.Function):
         stretches = stretch_of(strains.detach()).contiguous()
         keep = any(ctx.needs_input_grad)
         engine = cell.engine
+        ctx.start = positions.clone() if keep and cell.at_events != "keep" else None
         stresses, kept, status, done = engine.rollout(positions, stretches, ~failed, keep)
         failed |= cell.note_failures(status, done)
         ctx.cell, ctx.engine, ctx.stretches, ctx.kept, ctx.parameters = cell, engine, stretches, kept, parameters
@@ -149,16 +151,45 @@ class _Rollout(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         cell = ctx.cell
         gradients = cell.stress_factor * from_mandel(gradient)
-        gradients = torch.where(ctx.valid[..., None, None], gradients, 0.0)
-        volumes = torch.linalg.det(cell.sample_box).abs()[cell.samples_of(len(gradients))]
-        weights = event_weights(ctx.kept, volumes, cell.at_events)
-        gradients = (gradients * weights[..., None, None]).contiguous()
+        upstream = torch.where(ctx.valid[..., None, None], gradients, 0.0)
+        gradients = upstream.clone(memory_format=torch.contiguous_format)
+        if cell.at_events != "keep":
+            gradients *= event_weights(_largest_moves(ctx), cell.at_events)[..., None, None]
         result, moves, dropped = ctx.engine.adjoint(ctx.kept, ctx.stretches, gradients, bool(ctx.parameters))
         if cell.at_events == "average":
-            result = averaged(result, weights, cell.count)
+            _fill_from_other_samples(ctx, upstream, gradients, result)
         cell.dropped_gradients += dropped
         of_parameters = _parameter_gradients(ctx, gradients, moves) if ctx.parameters else []
         return to_mandel(result), None, None, None, *of_parameters
+
+
+def _largest_moves(ctx: Any) -> Tensor:
+    """See `largest_moves`; what a failed item has moved means nothing."""
+    volumes = torch.linalg.det(ctx.cell.sample_box).abs()[ctx.cell.samples_of(len(ctx.kept))]
+    back = torch.linalg.inv(torch.where(ctx.valid[..., None, None], ctx.stretches, torch.eye(3).to(ctx.stretches)))
+    return largest_moves(ctx.start, ctx.kept @ back.mT, volumes)
+
+
+def _fill_from_other_samples(ctx: Any, upstream: Tensor, used: Tensor, result: Tensor) -> None:
+    """Where an item's own gradient was not `used`, fill in the mean of what the others of the same path would have.
+
+    That is, their tangents at that increment, each at its own strain, times this item's `upstream` gradient (items, T,
+    3, 3). It stays zero where no sample of the path has a gradient that was used.
+    """
+    count = ctx.cell.count
+    calm = used.abs().amax((-1, -2)) > 0.0
+    items, times = (~calm & (upstream.abs().amax((-1, -2)) > 0.0)).nonzero(as_tuple=True)
+    if not len(items):
+        return
+    others = (items // count * count).unsqueeze(-1) + torch.arange(count, device=items.device)  # of the same path
+    asked = calm[others, times.unsqueeze(-1)]
+    gradients = torch.where(asked[..., None, None], upstream[items, times].unsqueeze(1), 0.0)
+    gradients = gradients.flatten(0, 1).unsqueeze(1).contiguous()
+    places = others.flatten(), times.repeat_interleave(count)
+    minima, stretches = ctx.kept[places].unsqueeze(1), ctx.stretches[places].unsqueeze(1)
+    found, _, _ = ctx.engine.adjoint(minima, stretches, gradients, False)
+    answered = (gradients.abs().amax((-1, -2)) > 0.0).reshape(-1, count).sum(1)  # without those that are dropped
+    result[items, times] = found.reshape(-1, count, 3, 3).sum(1) / answered.clamp(min=1)[:, None, None]
 
 
 def _parameter_gradients(ctx: Any, gradients: Tensor, moves: Tensor) -> list[Tensor]:

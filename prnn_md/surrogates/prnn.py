@@ -41,11 +41,12 @@ class PRNN(Cell):
     the encoder numbers them. The state has one entry per name, with batch (*batch, count). An item in which any cell
     failed is failed; its stress is NaN where a cell has no finite one, and failed cells add nothing to gradients.
     With `remember`, `follow` keeps what MD cells answer in a file that all runs share, see `Answers`. In training,
-    roll-outs from the virgin state ask the part `cell_share` of the cells of each kind, see `CellSampler`; the others
-    stay where they are, and are not failed.
+    roll-outs from the virgin state ask the part `cell_share` of the cells of each kind, see `CellSampler`; what the
+    others' states are at their end means nothing. This saves the work of MD cells; constitutive ones are left out too,
+    but do their work.
 
-    Raises ValueError without cells, for a name that cannot be used, and for cells that disagree in units or
-    stress measure; TypeError for what is no cell.
+    Raises ValueError without cells, for a name that cannot be used, for cells that disagree in units or stress measure,
+    and for a `cell_share` below one where answers are remembered, which cost nothing; TypeError for what is no cell.
 
     Source: M. A. Maia et al., Comput. Methods Appl. Mech. Engrg. 407 (2023) 115934.
     """
@@ -72,6 +73,11 @@ class PRNN(Cell):
         self.encoder = encoder(cells=sum(self.counts), generator=generator)
         self.decoder = decoder(counts=self.counts, generator=generator)
         self.md = nn.ModuleDict(md)
+        if self.remembers and not self.sampler.asks_all:
+            raise ValueError(
+                f"A cell_share of {cell_share} has no use: the encoder does not learn, so that answers of MD cells are "
+                "remembered. Let an encoder learn, such as encoder=amplified_rotation, or take model.remember=false."
+            )
 
     @property
     def cells(self) -> dict[str, Cell]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class CellSampler:
-    """Draws for each path which cells are asked: of each kind with count n the part `share`, rounded, at least one.
+    """Draws for each path which cells are asked: of each kind with count n about `share` n, and at least one.
 
     As with dropout, what is drawn follows from `seed` and the numbers that `reseed` was given last, such as epoch and
     batch. Raises ValueError for a share that is not above 0 and at most 1.
@@ -38,5 +38,5 @@ class CellSampler:
         parts = []
         for count, asked in zip(self.counts, self.asked, strict=True):
             order = torch.rand(*batch_shape, count, generator=generator).argsort(-1).argsort(-1)
-            parts.append((order < asked) * (count / asked))
+            parts.append(torch.where(order < asked, torch.tensor(count / asked, dtype=torch.float64), 0.0))
         return torch.cat(parts, dim=-1)

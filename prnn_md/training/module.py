@@ -56,8 +56,8 @@ class SurrogateModule(LightningModule):
     with a count of `dropped_gradients` also give train/dropped_gradients, the increments of the epoch whose gradient
     was dropped because, close to a plastic event, it could not be solved for. PathFailure where a cell ends the run.
 
-    Several ranks, each with its share of every batch, log and learn what one would with the whole batch. Dropout is
-    the exception: its masks differ from rank to rank.
+    Several ranks, each with its share of every batch, log and learn what one would with the whole batch. Dropout and
+    the cells that a path asks are the exception: they differ from rank to rank.
     """
 
     stress_scale: Tensor

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from prnn_md.cell import State
 from prnn_md.md.aqs import AQSCell
 from prnn_md.md.crystals import FCC, argon_force_field, crystal
 from prnn_md.md.energy import tangent as torch_tangent
@@ -177,33 +178,87 @@ def test_crystals_have_gradients_too(backend: str) -> None:
     torch.testing.assert_close(gradient[0, 0, 1], tangent[0, 0, 5], rtol=1e-6, atol=1e-3)
 
 
-def gradient_with(choice: str) -> tuple[Tensor, Tensor]:
-    """Gradient by the strain, with events treated so, and the largest moves, for three samples far into plasticity."""
-    cell = cells(3, at_events=choice)
-    path = for_cells(random_path(20, 0.2), 3).requires_grad_()
-    stress, _ = cell.rollout(path, torch.zeros(path.shape[-2]))
-    weights = torch.randn(stress.shape, generator=torch.Generator().manual_seed(4), dtype=DTYPE)
+def follow(cell: AQSCell, path: Tensor, state: State | None = None) -> tuple[Tensor, State, Tensor]:
+    """Stress and end of a roll-out with a gradient, and the largest moves, both by sample and increment."""
+    stress, end = cell.rollout(path, torch.zeros(path.shape[-2]), state)
     rollout = stress.grad_fn
     while not hasattr(rollout, "kept"):
         rollout = rollout.next_functions[0][0]
+    start = (cell.initial_state(path.shape[:-2]) if state is None else state).positions.reshape(
+        -1, *end.positions.shape[-2:]
+    )
+    back = torch.linalg.inv(stretch_of(path.detach())).reshape(len(start), -1, 3, 3)
     volumes = torch.linalg.det(cell.sample_box).abs()
-    moves = largest_moves(rollout.kept, volumes).reshape(stress.shape[:-1])
+    return stress, end, largest_moves(start, rollout.kept @ back.mT, volumes).reshape(path.shape[:-1])
+
+
+def gradient_with(choice: str, weights: Tensor, backend: str = "kernel") -> tuple[Tensor, Tensor]:
+    """Gradient by the strain of stresses with these weights (3, T+1, 6), and the largest moves, for three samples."""
+    path = for_cells(random_path(weights.shape[1] - 1, 0.1), 3).requires_grad_()
+    stress, _, moves = follow(cells(3, at_events=choice, backend=backend), path)
     (gradient,) = torch.autograd.grad((weights * stress).sum(), path)
     return gradient, moves
 
 
 def test_gradients_at_plastic_events_are_treated_as_chosen() -> None:
-    (kept, moves), (skipped, _), (damped, _), (averaged, _) = map(gradient_with, CHOICES)
+    weights = torch.randn(3, 21, 6, generator=torch.Generator().manual_seed(4), dtype=DTYPE)
+    (kept, moves), (skipped, _), (damped, _), (averaged, _) = (gradient_with(choice, weights) for choice in CHOICES)
     event = moves > LEAST_MOVE
-    assert 0.05 < event.double().mean() < 0.95
-    assert kept[event].abs().amax(-1).gt(0.0).double().mean() > 0.9, "some are dropped where they cannot be solved for"
+    assert 0.05 < event.double().mean() < 0.4
     for changed in (skipped, damped, averaged):
-        torch.testing.assert_close(changed[~event], kept[~event], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(changed[~event], kept[~event], rtol=1e-6, atol=1e-6)
     assert not skipped[event].any()
-    torch.testing.assert_close(damped[event], kept[event] * (LEAST_MOVE / moves[event])[:, None], rtol=1e-6, atol=1e-6)
-    calm = (~event).double()
-    mean = (kept * calm[..., None]).sum(-3) / calm.sum(-2).clamp(min=1.0)[..., None]
-    torch.testing.assert_close(averaged[event], mean.unsqueeze(-3).expand_as(kept)[event], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(damped[event], kept[event] * (LEAST_MOVE / moves[event])[:, None], rtol=1e-4, atol=1e-4)
+    for sample in range(3):  # what all samples answer to the gradient of this one
+        answers, _ = gradient_with("keep", weights[sample].expand(3, 21, 6))
+        calm = (~event).double()
+        mean = (answers * calm[..., None]).sum(0) / calm.sum(0).clamp(min=1.0)[:, None]
+        torch.testing.assert_close(averaged[sample][event[sample]], mean[event[sample]], rtol=1e-4, atol=1e-4)
+
+
+def test_backends_agree_on_gradients_from_other_samples() -> None:
+    weights = torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(4), dtype=DTYPE)
+    by_kernel, moves = gradient_with("average", weights)
+    by_torch, _ = gradient_with("average", weights, "torch")
+    assert (moves > LEAST_MOVE).any(0).logical_and((moves <= LEAST_MOVE).any(0)).any(), "some have events, some not"
+    torch.testing.assert_close(by_torch, by_kernel, rtol=1e-4, atol=1e-4)
+
+
+def test_samples_without_a_gradient_lend_none() -> None:
+    """Of four samples one does not work; the others answer as if it was not there."""
+    path = for_cells(random_path(20, 0.1), 4).requires_grad_()
+    cell = cells(4, at_events="average", on_failure="mask")
+    state = cell.initial_state((4,))
+    three = State(torch.tensor([False, False, False, True]), positions=state.positions)
+    stress, _, _ = follow(cell, path, three)
+    (gradient,) = torch.autograd.grad(stress[:3].sum(), path)
+    alone = for_cells(random_path(20, 0.1), 3).requires_grad_()
+    stress, _, moves = follow(cells(3, at_events="average"), alone)
+    (expected,) = torch.autograd.grad(stress.sum(), alone)
+    assert (moves > LEAST_MOVE).any()
+    torch.testing.assert_close(gradient[:3], expected, rtol=1e-9, atol=1e-9)
+    assert not gradient[3].any()
+
+
+def test_events_are_seen_where_a_rollout_goes_on() -> None:
+    cell, path = cells(3, at_events="skip"), for_cells(random_path(20, 0.1), 3)
+    _, _, moves = follow(cell, path.clone().requires_grad_())
+    with_event = int((moves > LEAST_MOVE).any(0).nonzero()[0])
+    _, state = cell.rollout(path[:, :with_event], torch.zeros(with_event))
+    later = path[:, with_event:].clone().requires_grad_()
+    stress, _, of_later = follow(cell, later, state)
+    torch.testing.assert_close(of_later, moves[:, with_event:], rtol=1e-6, atol=1e-6)
+    (gradient,) = torch.autograd.grad(stress.sum(), later)
+    assert not gradient[of_later > LEAST_MOVE].any()
+
+
+def test_what_is_affine_is_no_move() -> None:
+    samples = crystal(FCC, 5.27, 4)
+    cell = AQSCell(samples, argon_force_field(samples), force_tolerance=1e-9)
+    path = torch.zeros(1, 5, 6, dtype=DTYPE)
+    path[0, :, 5] = torch.linspace(0.0, 0.02, 5, dtype=DTYPE)
+    _, _, moves = follow(cell, path.requires_grad_())
+    assert moves.max() < 1e-9
 
 
 def test_an_unknown_treatment_of_events_is_refused() -> None:

@@ -10,7 +10,7 @@ from prnn_md.materials import J2, Viscoelastic
 from prnn_md.md.aqs import AQSCell
 from prnn_md.md.library import load_library
 from prnn_md.md.polymer import polymer_force_field
-from prnn_md.surrogates import PRNN, FreeEncoder, HillMandelDecoder
+from prnn_md.surrogates import PRNN, FreeEncoder, HillMandelDecoder, TaylorEncoder
 from prnn_md.surrogates.subsampling import CellSampler
 
 FREE, TIED = partial(FreeEncoder, noise=0.1), partial(HillMandelDecoder, noise=0.5)
@@ -69,10 +69,20 @@ def test_in_training_some_cells_stand_for_all() -> None:
     ]
     together = (torch.cat(answers, 1) * weighed[..., None, None]).transpose(-3, -2)
     torch.testing.assert_close(stresses, model.decoder(together, model.encoder.matrices()))
+    model.reseed(0, 0)
+    assert torch.equal(model.rollout(strains, times)[0], stresses)
     stresses.square().sum().backward()
     never = (weighed == 0.0).all(0)
     assert not model.encoder.blocks.grad[never].any()
     assert model.encoder.blocks.grad[~never].abs().amax((-1, -2)).min() > 0.0
+
+
+def test_a_share_of_answers_that_are_remembered_is_refused() -> None:
+    samples = load_library("polymer_80_a")[0][:4]
+    cell = AQSCell(samples, polymer_force_field(samples))
+    with pytest.raises(ValueError, match="cell_share of 0.5 has no use"):
+        PRNN(TaylorEncoder, TIED, {"polymer": cell}, 0, remember=True, cell_share=0.5)
+    PRNN(FREE, TIED, {"polymer": cell}, 0, remember=True, cell_share=0.5)
 
 
 def test_md_cells_that_are_not_asked_do_no_work() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from math import nan
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -103,15 +104,26 @@ def _cost_row(group: Group) -> dict[str, Any]:
     return {"model": group.grid, "cells": count, "beads": beads, "cost": count * beads, **errors, **spread}
 
 
-def learning(groups: Sequence[Group], grids: Sequence[str]) -> dict[str, Any]:
-    """Net error before and after training, and how long an epoch took, of each way to train."""
-    return {"ways": [_learning_row(group) for group in groups]}
+def ways_to_train(groups: Sequence[Group], grids: Sequence[str]) -> dict[str, Any]:
+    """Net error before and after training in each way, and how far it is from that of the first way.
+
+    The difference is a mean over the seeds that both have, and has its standard deviation.
+    """
+    ordered = sorted(groups, key=lambda group: grids.index(group.grid))
+    return {"ways": [_way(group, ordered[0]) for group in ordered]}
 
 
-def _learning_row(group: Group) -> dict[str, Any]:
-    seconds = [line["wall_s"]["training"] / line["epochs"] for line in group.lines]
-    errors = {"untrained": group.mean("untrained/net_error"), "trained": group.mean(NET)}
-    return {"way": group.grid, **errors, "seconds_per_epoch": sum(seconds) / len(seconds)}
+def _way(group: Group, first: Group) -> dict[str, Any]:
+    errors, those = ({line["seed"]: line["metrics"][NET] for line in some.lines} for some in (group, first))
+    differences = [error - those[seed] for seed, error in errors.items() if seed in those]
+    return {
+        "way": group.grid,
+        "untrained": group.mean("untrained/net_error"),
+        "trained": group.mean(NET),
+        "trained_spread": group.spread(NET),
+        "difference": mean(differences) if differences else None,
+        "difference_spread": stdev(differences) if len(differences) > 1 else None,
+    }
 
 
 Study = Callable[[Sequence[Group], Sequence[str]], dict[str, Any]]
@@ -139,7 +151,7 @@ def _ratio(group: Group, unseen: str, seen: str) -> dict[str, Any]:
 STUDIES: Mapping[str, Study] = {
     **dict.fromkeys(CURVES, data_efficiency),
     "cells": cells,
-    "encoder_gradients": learning,
+    "encoder_gradients": ways_to_train,
     **{name: _ratios(pairs) for name, pairs in PAIRS.items()},
 }
 """What the summary of a study says beside means and spreads, by its name."""
@@ -151,7 +163,7 @@ def draw(name: str, groups: Sequence[Group], file: Path) -> None:
     axes = figure.subplots()
     if name == "cells":
         _draw_costs(axes, groups)
-    elif STUDIES.get(name) is learning:
+    elif name == "encoder_gradients":
         _draw_bars(axes, groups, ["untrained", "test"])
     elif name in PAIRS:
         _draw_tests(axes, groups, list(dict.fromkeys(test for pair in PAIRS[name] for test in reversed(pair))))
@@ -217,12 +229,12 @@ def _draw_costs(axes: Axes, groups: Sequence[Group]) -> None:
 def _draw_tests(axes: Axes, groups: Sequence[Group], tests: Sequence[str]) -> None:
     """Net errors of every group in some tests, with the error of predicting zero as a line above."""
     bars = _draw_bars(axes, groups, tests)
+    axes.plot([], [], color=BLACK, linewidth=1.0, label="predicting zero")
     for test, left in bars.items():
         zeros = [group.mean(f"{test}/zero_error") for group in groups]
         for x, zero in zip(left, zeros, strict=True):
             if zero is not None:
                 axes.plot([x - 0.4 / len(tests), x + 0.4 / len(tests)], [zero, zero], color=BLACK, linewidth=1.0)
-    axes.plot([], [], color=BLACK, linewidth=1.0, label="predicting zero")
     axes.legend(frameon=False, fontsize=8)
 
 

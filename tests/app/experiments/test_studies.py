@@ -93,13 +93,14 @@ def test_what_training_saves_is_the_cost_of_cells_that_do_as_well_without() -> N
     assert found["PRNN", 2]["cost_ratio_to_any"] == found["mixed", 2]["cost_ratio_to_any"] == 1.0
 
 
-def test_ways_to_learn_are_compared_by_error_and_time() -> None:
-    slow, quick = lines("all cells", {8: [0.2, 0.4]}, 0.5), lines("a part", {8: [0.25]}, 0.6)
-    for line, seconds in zip([*slow, *quick], (60.0, 20.0, 10.0), strict=True):
-        line |= {"wall_s": {"training": seconds}, "epochs": 10}
-    first, second = STUDIES["encoder_gradients"](groups(slow, quick), ["all cells", "a part"])["ways"]
-    assert first == {"way": "all cells", "untrained": 0.5, "trained": pytest.approx(0.3), "seconds_per_epoch": 4.0}
-    assert second == {"way": "a part", "untrained": 0.6, "trained": 0.25, "seconds_per_epoch": 1.0}
+def test_ways_to_train_are_compared_seed_by_seed() -> None:
+    other, first = lines("other", {8: [0.25, 0.30]}, 0.6), lines("first", {8: [0.2, 0.4, 0.6]}, 0.5)
+    for line in [*other, *first]:
+        line["seed"] = int(line["words"][1].removeprefix("seed="))
+    one, two = STUDIES["encoder_gradients"](groups(other, first), ["first", "other"])["ways"]
+    assert (one["way"], one["untrained"], one["trained"], one["difference"]) == ("first", 0.5, pytest.approx(0.4), 0.0)
+    assert (two["trained"], two["difference"]) == (pytest.approx(0.275), pytest.approx(-0.025))
+    assert two["difference_spread"] == pytest.approx(0.15 / 2**0.5)
 
 
 @pytest.mark.parametrize("name", PAIRS)
