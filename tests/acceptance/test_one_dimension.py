@@ -17,8 +17,8 @@ from prnn_md.materials import J2
 ROOT = Path(__file__).parents[2]
 LARGEST_NET_ERROR = 0.05
 SPLITS = ["train"] * 2 + ["valid"] * 4 + ["test"] * 14
-INCREMENTS, BRANCHES, AMPLITUDE = 200, 12, 0.05
-COMMON = ["training.max_epochs=1000", "training.patience=1000", "dataset.n_train=2", "dataset.n_valid=4"]
+INCREMENTS, BRANCHES, AMPLITUDE = 400, 24, 0.05
+COMMON = ["training.max_epochs=500", "training.patience=500", "dataset.n_train=2", "dataset.n_valid=4"]
 MODELS = {  # of about as many parameters
     "TANN, gsm": ["model=tann", "model.variables=4"],
     "TANN, soft": ["model=tann", "model.mode=soft", "model.variables=4", "model.width=38"],
