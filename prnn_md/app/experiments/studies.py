@@ -164,7 +164,7 @@ def draw(name: str, groups: Sequence[Group], file: Path) -> None:
     if name == "cells":
         _draw_costs(axes, groups)
     elif name == "encoder_gradients":
-        _draw_bars(axes, groups, ["untrained", "test"])
+        _draw_bars(axes, groups, {"untrained": "untrained", "test": "trained"})
     elif name in PAIRS:
         _draw_tests(axes, groups, list(dict.fromkeys(test for pair in PAIRS[name] for test in reversed(pair))))
     else:
@@ -228,7 +228,7 @@ def _draw_costs(axes: Axes, groups: Sequence[Group]) -> None:
 
 def _draw_tests(axes: Axes, groups: Sequence[Group], tests: Sequence[str]) -> None:
     """Net errors of every group in some tests, with the error of predicting zero as a line above."""
-    bars = _draw_bars(axes, groups, tests)
+    bars = _draw_bars(axes, groups, {test: test.replace("_", " ") for test in tests})
     axes.plot([], [], color=BLACK, linewidth=1.0, label="predicting zero")
     for test, left in bars.items():
         zeros = [group.mean(f"{test}/zero_error") for group in groups]
@@ -238,18 +238,18 @@ def _draw_tests(axes: Axes, groups: Sequence[Group], tests: Sequence[str]) -> No
     axes.legend(frameon=False, fontsize=8)
 
 
-def _draw_bars(axes: Axes, groups: Sequence[Group], tests: Sequence[str]) -> dict[str, list[float]]:
-    """Net errors of every group in some tests, side by side; returns where the bars of each test stand."""
+def _draw_bars(axes: Axes, groups: Sequence[Group], tests: Mapping[str, str]) -> dict[str, list[float]]:
+    """Net errors of every group in some tests, given with their labels; returns where the bars of each test stand."""
     width, places = 0.8 / len(tests), {}
-    for place, test in enumerate(tests):
+    for place, (test, name) in enumerate(tests.items()):
         places[test] = [number + (place - (len(tests) - 1) / 2) * width for number in range(len(groups))]
         values = [_or_nan(group.mean(f"{test}/net_error")) for group in groups]
         spread = [group.spread(f"{test}/net_error") or 0.0 for group in groups]
-        name = test.replace("_", " ")
         axes.bar(places[test], values, 0.92 * width, yerr=spread, color=COLOURS[place], capsize=2, label=name)
     names = [" ".join([group.grid, *group.values.values()]) for group in groups]
     axes.set_xticks(range(len(groups)), names, rotation=20, ha="right", fontsize=8)
     axes.set_ylabel("net error / stress scale")
+    axes.margins(y=0.15)  # room for the legend
     axes.legend(frameon=False, fontsize=8)
     return places
 
