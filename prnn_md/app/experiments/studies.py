@@ -168,12 +168,12 @@ def draw(name: str, groups: Sequence[Group], file: Path) -> None:
     elif name in PAIRS:
         _draw_tests(axes, groups, list(dict.fromkeys(test for pair in PAIRS[name] for test in reversed(pair))))
     else:
-        _draw_curves(axes, groups, TARGET if name in CURVES else None)
+        _draw_curves(figure, axes, groups, TARGET if name in CURVES else None)
     with replaced_when_done(file) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
 
 
-def _draw_curves(axes: Axes, groups: Sequence[Group], target: float | None) -> None:
+def _draw_curves(figure: Figure, axes: Axes, groups: Sequence[Group], target: float | None) -> None:
     """Net error over the number of training paths, with the standard deviation over runs."""
     for number, (name, members) in enumerate(_by_grid(groups).items()):
         colour, style = COLOURS[number % len(COLOURS)], "-" if number < len(COLOURS) else "--"
@@ -198,7 +198,7 @@ def _draw_curves(axes: Axes, groups: Sequence[Group], target: float | None) -> N
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_xlabel("training paths")
     axes.set_ylabel("net test error / stress scale")
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
 
 
 def _draw_costs(axes: Axes, groups: Sequence[Group]) -> None:
