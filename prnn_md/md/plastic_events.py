@@ -33,11 +33,9 @@ def largest_moves(start: Tensor, minima: Tensor, volumes: Tensor) -> Tensor:
 def event_weights(moves: Tensor, choice: AtEvents) -> Tensor:
     """By what to multiply the gradient of each increment (items, T), given its largest move.
 
-    This is one where there is no event; at an event it is one ("keep"), LEAST_MOVE / move ("damp"), or zero ("skip";
-    also "average", where the gradient then comes from other samples).
+    This is one where there is no event; at an event it is LEAST_MOVE / move ("damp"), or zero ("skip"; also "average",
+    where the gradient then comes from other samples). With "keep" there is nothing to multiply.
     """
-    if choice == "keep":
-        return torch.ones_like(moves)
     if choice == "damp":
         return LEAST_MOVE / moves.clamp(min=LEAST_MOVE)
     return (moves <= LEAST_MOVE).to(moves)

@@ -184,9 +184,8 @@ def follow(cell: AQSCell, path: Tensor, state: State | None = None) -> tuple[Ten
     rollout = stress.grad_fn
     while not hasattr(rollout, "kept"):
         rollout = rollout.next_functions[0][0]
-    start = (cell.initial_state(path.shape[:-2]) if state is None else state).positions.reshape(
-        -1, *end.positions.shape[-2:]
-    )
+    begin = cell.initial_state(path.shape[:-2]) if state is None else state
+    start = begin.positions.reshape(-1, *end.positions.shape[-2:])
     back = torch.linalg.inv(stretch_of(path.detach())).reshape(len(start), -1, 3, 3)
     volumes = torch.linalg.det(cell.sample_box).abs()
     return stress, end, largest_moves(start, rollout.kept @ back.mT, volumes).reshape(path.shape[:-1])

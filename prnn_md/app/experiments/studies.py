@@ -228,14 +228,13 @@ def _draw_costs(axes: Axes, groups: Sequence[Group]) -> None:
 
 def _draw_tests(axes: Axes, groups: Sequence[Group], tests: Sequence[str]) -> None:
     """Net errors of every group in some tests, with the error of predicting zero as a line above."""
-    bars = _draw_bars(axes, groups, {test: test.replace("_", " ") for test in tests})
     axes.plot([], [], color=BLACK, linewidth=1.0, label="predicting zero")
+    bars = _draw_bars(axes, groups, {test: test.replace("_", " ") for test in tests})
     for test, left in bars.items():
         zeros = [group.mean(f"{test}/zero_error") for group in groups]
         for x, zero in zip(left, zeros, strict=True):
             if zero is not None:
                 axes.plot([x - 0.4 / len(tests), x + 0.4 / len(tests)], [zero, zero], color=BLACK, linewidth=1.0)
-    axes.legend(frameon=False, fontsize=8)
 
 
 def _draw_bars(axes: Axes, groups: Sequence[Group], tests: Mapping[str, str]) -> dict[str, list[float]]:
