@@ -55,6 +55,19 @@ class ThermodynamicModel(Model):
     units: str = key("unit of stress of the data", "epsilon/sigma^3")
 
 
+MEMORY = "deviators and scalars that it remembers"
+
+
+@dataclass(kw_only=True)
+class IsotropicModel(Model):
+    target: ClassVar[str] = "prnn_md.surrogates.IsotropicNetwork"
+    memory: int = key(MEMORY, low=1)
+    width: int = key("units of a hidden layer", low=1)
+    layers: int = key("hidden layers", low=1)
+    seed: int = key("seed of the initial weights", low=0)
+    units: str = key("unit of stress of the data", "epsilon/sigma^3")
+
+
 @dataclass(kw_only=True)
 class Encoder(Target):
     """From the macroscopic strain to the strain of each cell."""
@@ -202,6 +215,18 @@ class FibreCell(EmbeddedCell):
     axis: list[float] = key("direction of the axis", (1.0, 0.0, 0.0))
     units: StressUnit = key("unit of stress", "MPa")
     count: int = key("cells", 1, low=1)
+
+
+@dataclass(kw_only=True)
+class NetworkCell(EmbeddedCell):
+    """A network beside physical cells, which learns what these leave."""
+
+    target: ClassVar[str] = "prnn_md.surrogates.isotropic.IsotropicNetwork"
+    memory: int = key(MEMORY, low=1)
+    width: int = key("units of a hidden layer", low=1)
+    layers: int = key("hidden layers", low=1)
+    seed: int = key("seed of the initial weights", low=0)
+    units: str = key("unit of stress of the data", "epsilon/sigma^3")
 
 
 @dataclass(kw_only=True)

@@ -10,6 +10,7 @@ from prnn_md.surrogates.encoder import (
     TaylorEncoder,
 )
 from prnn_md.surrogates.feed_forward import FeedForward
+from prnn_md.surrogates.isotropic import IsotropicNetwork
 from prnn_md.surrogates.prnn import PRNN, Localisation
 from prnn_md.surrogates.recurrent import RecurrentBaseline
 from prnn_md.surrogates.thermodynamic import ThermodynamicNetwork
@@ -23,6 +24,7 @@ __all__ = [
     "FreeEncoder",
     "HillMandelDecoder",
     "IsotropicDecoder",
+    "IsotropicNetwork",
     "Localisation",
     "LowRankEncoder",
     "MultilayerEncoder",

@@ -165,10 +165,13 @@ class PRNN(Cell):
             return self._decode(stresses, matrices), tangent, new_state
 
     def set_scales(self, strain: Tensor, stress_scale: Tensor, times: Tensor | None = None) -> None:
-        """Hand the scales to the encoder and to embedded cells, whose strains are of the same size at the start."""
+        """Hand the scales to the encoder and to embedded cells, whose strains are of the same size at the start.
+
+        The stress scale of a cell is the one that it needs to make the whole stress at its share in a mean of all.
+        """
         self.encoder.set_scales(strain)
         for cell in self.cells.values():
-            cell.set_scales(strain, stress_scale, times)
+            cell.set_scales(strain, stress_scale * (sum(self.counts) / cell.count), times)
 
     def reseed(self, *numbers: int) -> None:
         self.sampler.reseed(*numbers)

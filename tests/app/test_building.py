@@ -24,6 +24,7 @@ from prnn_md.training.callbacks import BestCheckpoint
 SMALL = {
     "polymer": ["md.polymer.count=2", "md.polymer.beads=80"],
     "polymer_j2": ["md.polymer.count=2", "md.polymer.beads=80"],
+    "polymer_network": ["md.polymer.count=2", "md.polymer.beads=80"],
     "glass": ["md.glass.count=1", "md.glass.quench_time=1.0"],
     "polyethylene": ["md.polyethylene.count=1", "md.polyethylene.chains=2", "md.polyethylene.quench_time=1e4"],
     "argon": [],
@@ -38,7 +39,7 @@ SMALL = {
 }
 IN_MPA = ("polyethylene", "argon", "silicon")
 COMPOSITE = ("composite", "glassy_polymer", "fibre")
-BASELINES = ("gru", "lstm", "tann", "feed_forward")
+BASELINES = ("gru", "lstm", "tann", "feed_forward", "isotropic")
 ATOMS = """two atoms
 
 2 atoms

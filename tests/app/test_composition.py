@@ -11,7 +11,7 @@ from prnn_md.training.seeding import derived_seed
 
 
 def test_groups_are_the_folders_of_options() -> None:
-    assert groups()["model"] == ("feed_forward", "gru", "lstm", "prnn", "tann")
+    assert groups()["model"] == ("feed_forward", "gru", "isotropic", "lstm", "prnn", "tann")
     assert groups()["md/dynamics"] == ("aqs", "langevin", "overdamped")
     assert all((config_dir() / name / f"{option}.yaml").is_file() for name in groups() for option in groups()[name])
 

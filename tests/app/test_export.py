@@ -47,6 +47,7 @@ def test_a_finished_run_is_exported_and_used_by_the_example(
         ["model=lstm"],
         ["model=feed_forward"],
         ["model=tann"],
+        ["model=isotropic"],
     ],
     ids=lambda words: words[0],
 )

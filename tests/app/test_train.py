@@ -75,7 +75,7 @@ def test_help_is_quick(pace: float, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "completions"),
     [
-        ("md=po", {"md=polyethylene", "md=polymer", "md=polymer_j2"}),
+        ("md=po", {"md=polyethylene", "md=polymer", "md=polymer_j2", "md=polymer_network"}),
         ("hparams_search=r", {"hparams_search=recurrent"}),
         ("dataset.n_", {"dataset.n_replicas=", "dataset.n_train=", "dataset.n_valid="}),
     ],

@@ -204,7 +204,7 @@ def test_learned_cells_can_be_embedded():
     prnn = PRNN(FreeEncoder, HillMandelDecoder, {"net": net, "metal": J2()}, seed=0)
     strains, times = paths(2, 6), torch.arange(6.0, dtype=torch.float64)
     prnn.set_scales(strains, torch.full((6,), 2.0))
-    assert torch.equal(net.stress_scale, torch.full((6,), 2.0, dtype=torch.float64))
+    assert torch.equal(net.stress_scale, torch.full((6,), 4.0, dtype=torch.float64)), "it makes half of the stress"
     expected = (net.rollout(strains, times)[0] + J2().rollout(strains, times)[0]) / 2
     assert torch.allclose(prnn.rollout(strains, times)[0], expected)
 

@@ -3,6 +3,7 @@
 import pytest
 
 from prnn_md.app.checking import ConfigError
+from prnn_md.app.composition import groups
 from prnn_md.app.sweeps.plan import Parameter, Space, plan, values_of, varied
 
 
@@ -41,11 +42,11 @@ def test_a_search_has_a_space() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["prnn", "recurrent"])
+@pytest.mark.parametrize("name", sorted(set(groups()["hparams_search"]) - {"none"}))
 def test_searches_that_ship_can_be_run_at_their_extremes(name: str) -> None:
     from prnn_md.app.overrides import checked_config
 
-    model = {"prnn": [], "recurrent": ["model=gru"]}[name]
+    model = {"prnn": [], "recurrent": ["model=gru"]}.get(name, [f"model={name}"])
     space = plan([f"hparams_search={name}", *model, "optimizer.lr=interval(0.1,0.2)"])
     assert isinstance(space, Space)
     assert next(p for p in space.parameters if p.name == "optimizer.lr").high == 0.2, (
