@@ -55,17 +55,19 @@ class ThermodynamicModel(Model):
     units: str = key("unit of stress of the data", "epsilon/sigma^3")
 
 
-MEMORY = "deviators and scalars that it remembers"
-
-
 @dataclass(kw_only=True)
-class IsotropicModel(Model):
+class IsotropicKeys:
     target: ClassVar[str] = "prnn_md.surrogates.IsotropicNetwork"
-    memory: int = key(MEMORY, low=1)
+    memory: int = key("deviators, and scalars, that it remembers", low=1)
     width: int = key("units of a hidden layer", low=1)
     layers: int = key("hidden layers", low=1)
     seed: int = key("seed of the initial weights", low=0)
-    units: str = key("unit of stress of the data", "epsilon/sigma^3")
+    units: StressUnit = key("unit of stress of the data", "epsilon/sigma^3")
+
+
+@dataclass(kw_only=True)
+class IsotropicModel(IsotropicKeys, Model):
+    target: ClassVar[str] = IsotropicKeys.target
 
 
 @dataclass(kw_only=True)
@@ -218,15 +220,10 @@ class FibreCell(EmbeddedCell):
 
 
 @dataclass(kw_only=True)
-class NetworkCell(EmbeddedCell):
+class IsotropicCell(IsotropicKeys, EmbeddedCell):
     """A network beside physical cells, which learns what these leave."""
 
-    target: ClassVar[str] = "prnn_md.surrogates.isotropic.IsotropicNetwork"
-    memory: int = key(MEMORY, low=1)
-    width: int = key("units of a hidden layer", low=1)
-    layers: int = key("hidden layers", low=1)
-    seed: int = key("seed of the initial weights", low=0)
-    units: str = key("unit of stress of the data", "epsilon/sigma^3")
+    target: ClassVar[str] = IsotropicKeys.target
 
 
 @dataclass(kw_only=True)

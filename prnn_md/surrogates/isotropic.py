@@ -1,4 +1,4 @@
-"""A recurrent network for isotropic materials: its memory turns with the strain, and follows the length of its path."""
+"""A recurrent network for isotropic materials, whose memory is tensors and follows the length of the strain path."""
 
 from collections.abc import Sequence
 
@@ -8,28 +8,33 @@ from torch.nn.functional import softplus
 
 from prnn_md.cell import Cell, Number, State
 from prnn_md.mechanics import UNIT_SYSTEMS, Units, deviatoric_projector, from_mandel, to_mandel
-from prnn_md.surrogates.networks import Perceptron, gaussian
+from prnn_md.surrogates.networks import Perceptron, gaussian, typical_norm
 
-_QUICK = 16.0  # rate at which memory follows where the network says nothing, per typical length of the strain
-_SHORT = 1e-9  # length below which increments have less and less direction, so that there is a tangent at rest
+_QUICK = 16.0  # factor of the rates at which memory follows, so that these start at about one increment of a path
+_SHORT = 1e-9  # length below which increments have less and less direction
 _SMALL = 0.03  # norm below which invariants hardly change
 
 
 class IsotropicNetwork(Cell):
-    """Stress of `memory` deviators B_i and scalars a_i that follow the strain; it turns with it, for any weights.
+    """A stress that is isotropic and independent of rates for any weights, from deviators B_i and scalars a_i.
 
-    At the end of an increment of length l and direction n,
-    X_i, Y_i = mixtures of the deviators of E and n and of all B_j,
-    x, y, z, k, m = a perceptron and a linear map of the invariants tr E, tr n, a_i, |X_i|, |Y_i| and X_i : Y_i,
-    C_i = sigmoid(x_i) X_i + tanh(y_i) dev(X_i Y_i), squashed to a norm below one,
-    B_i - C_i and a_i - tanh(z_i) have decayed by exp(-softplus(k_i) l) and exp(-softplus(m_i) l),
-    T = sum of r_i B_i + s_i a_i I.
-    So the virgin state has no stress, rates have no influence, and smaller steps little. All r_i and s_i are zero at
-    the start, so that beside other cells it is a correction that is still to be learnt.
+    An increment to the strain E (in units of its scale) of length l and direction n = dE / l changes the memory by
+    X_i, Y_i = mixtures of dev E, dev n and all B_j, as these were before,
+    x, y, z, k, m = a perceptron plus a linear map of the invariants tr E, tr n, a_i, |X_i|, |Y_i| and X_i : Y_i,
+    C_i = sigmoid(x_i) X_i + tanh(y_i) dev sym(X_i Y_i), then divided by sqrt(1 + |C_i|^2),
+    dB_i = (C_i - B_i) (1 - exp(-16 softplus(k_i) l)),  da_i = (tanh z_i - a_i) (1 - exp(-16 softplus(m_i) l)),
+    and the stress is the sum of r_i B_i + s_i a_i I / sqrt(3), in units of its scale. In the code tr is divided by
+    sqrt(3), and norms are rounded off at 0.03. All r_i and s_i are zero at the start.
+
+    What it cannot do: memory follows any motion, without a threshold, so that many small cycles wear it as large ones
+    do, and nothing keeps it from making energy. Its error is of first order in the size of the increments. At rest the
+    length of the path has no derivative; the tangent there is that of increments below 1e-9, much shorter than all that
+    occur, and good for no more than a first guess. Being at rest counts as a path of that length.
 
     Strains are taken in units of the root mean square of their norms in training, stresses in their mean scale: buffers
     that `set_scales` fixes, one before. The state holds the last `strain` (*batch, 6), the `scalars` (*batch, memory)
-    and the `deviators` (*batch, 6, memory). `width` and `layers` are those of the perceptron's hidden layers.
+    and the `deviators` (*batch, 6, memory). `memory` is the number of each, `width` and `layers` are those of the
+    perceptron's hidden layers. A strain that is not finite makes the stress of its item so.
 
     Source: J. Ling, R. Jones, J. Templeton, J. Comput. Phys. 318 (2016) 22 for networks of invariants and a basis of
     tensors; K. C. Valanis, Arch. Mech. 23 (1971) 517 for memory along the path; this network is ours.
@@ -59,46 +64,47 @@ class IsotropicNetwork(Cell):
 
     def set_scales(self, strain: Tensor, stress_scale: Tensor, times: Tensor | None = None) -> None:
         """ValueError if there is no strain at all."""
-        size = strain.detach().square().sum(-1).mean().sqrt()
-        if not bool(size > 0):
-            raise ValueError("The training strains are zero everywhere: there is nothing to scale by.")
-        self.strain_scale.copy_(size)
+        self.strain_scale.copy_(typical_norm(strain))
         self.stress_scale.copy_(stress_scale.mean())
 
     def initial_state(self, batch_shape: Sequence[int]) -> State:
         zeros = self.strain_scale.new_zeros(*batch_shape, 6, 1 + self.memory)
-        memory = {"scalars": zeros[..., 0, 1:], "deviators": zeros[..., 1:]}
-        return State(zeros[..., 0, 0].bool(), strain=zeros[..., 0], **memory)
+        entries = {"strain": zeros[..., 0], "scalars": zeros[..., 0, 1:], "deviators": zeros[..., 1:]}
+        return State(zeros[..., 0, 0].bool(), **entries)
 
     def forward(self, strain: Tensor, dt: Number, state: State) -> tuple[Tensor, State]:
         """Stress (*batch, 6); dt has no influence."""
         change = (strain - state.strain) / self.strain_scale
         length = (change.square().sum(-1, keepdim=True) + _SHORT**2).sqrt()
         traces, deviators = self._split(torch.stack([strain / self.strain_scale, change / length], -1))
-        goals, (scalar_goals, decay, scalar_decay) = self._goals(traces, deviators, state)
-        path = -_QUICK * length
-        deviators = torch.lerp(goals, state.deviators, (path * softplus(decay)).exp().unsqueeze(-2))
-        scalars = torch.lerp(scalar_goals.tanh(), state.scalars, (path * softplus(scalar_decay)).exp())
+        goals, scalar_goals, rates, scalar_rates = self._goals(traces, deviators, state)
+        deviators = torch.lerp(state.deviators, goals, _followed(rates, length).unsqueeze(-2))
+        scalars = torch.lerp(state.scalars, scalar_goals, _followed(scalar_rates, length))
         stress = deviators @ self.readout[0] + (scalars @ self.readout[1]).unsqueeze(-1) * self.unit
         return self.stress_scale * stress, State(state.failed, strain=strain, scalars=scalars, deviators=deviators)
 
-    def _goals(self, traces: Tensor, deviators: Tensor, state: State) -> tuple[Tensor, Sequence[Tensor]]:
-        """The deviators C (*batch, 6, memory), and z, k and m (*batch, memory) of the class's formulas."""
+    def _goals(self, traces: Tensor, deviators: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """C (*batch, 6, memory), tanh z, k and m (*batch, memory) by traces (*batch, 2) and deviators of E and n."""
         mixtures = torch.cat([deviators, state.deviators], -1) @ self.mixing
         norms = (mixtures.square().sum(-2) + _SMALL**2).sqrt()
-        one, other = mixtures.chunk(2, -1)
-        invariants = torch.cat([traces, state.scalars, norms, (one * other).sum(-2)], -1)
-        straight, crossed, *rest = (self.perceptron(invariants) + invariants @ self.linear).chunk(5, -1)
-        pairs = one.unsqueeze(-2) * other.unsqueeze(-3)  # of components, (*batch, 6, 6, memory)
+        X, Y = mixtures.chunk(2, -1)
+        invariants = torch.cat([traces, state.scalars, norms, (X * Y).sum(-2)], -1)
+        x, y, z, k, m = (self.perceptron(invariants) + invariants @ self.linear).chunk(5, -1)
+        pairs = X.unsqueeze(-2) * Y.unsqueeze(-3)  # of components, (*batch, 6, 6, memory)
         products = self.product @ pairs.flatten(-3, -2)
-        goals = straight.sigmoid().unsqueeze(-2) * one + crossed.tanh().unsqueeze(-2) * products
-        return goals / (1.0 + goals.square().sum(-2, keepdim=True)).sqrt(), rest
+        C = x.sigmoid().unsqueeze(-2) * X + y.tanh().unsqueeze(-2) * products
+        return C / (1.0 + C.square().sum(-2, keepdim=True)).sqrt(), z.tanh(), k, m
 
     def _split(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Traces over the root of three (*batch, n) and deviators (*batch, 6, n) of Mandel vectors (*batch, 6, n)."""
         unit = self.unit.unsqueeze(-1)
         traces = (unit * vectors).sum(-2)
         return traces, vectors - unit * traces.unsqueeze(-2)
+
+
+def _followed(rates: Tensor, length: Tensor) -> Tensor:
+    """How much of the way to its goal memory goes within a length of path."""
+    return -torch.expm1(-_QUICK * softplus(rates) * length)
 
 
 def _deviator_of_product() -> Tensor:

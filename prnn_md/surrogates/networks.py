@@ -24,6 +24,12 @@ def largest_norm(strain: Tensor) -> Tensor:
     return largest
 
 
+def typical_norm(strain: Tensor) -> Tensor:
+    """The root mean square of norms of training strains (paths, T+1, 6), a scale; ValueError if there is no strain."""
+    largest_norm(strain)
+    return strain.detach().square().sum(-1).mean().sqrt()
+
+
 class Potential(nn.Module):
     """A smooth scalar function N of (*batch, inputs), N(0) = 0 and N'(0) = 0, with its gradient in closed form.
 

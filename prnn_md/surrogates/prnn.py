@@ -167,7 +167,8 @@ class PRNN(Cell):
     def set_scales(self, strain: Tensor, stress_scale: Tensor, times: Tensor | None = None) -> None:
         """Hand the scales to the encoder and to embedded cells, whose strains are of the same size at the start.
 
-        The stress scale of a cell is the one that it needs to make the whole stress at its share in a mean of all.
+        The scale of the stresses of a kind of cells is multiplied by cells / count: at its share in the mean of all
+        cells, that kind alone can then make the whole stress.
         """
         self.encoder.set_scales(strain)
         for cell in self.cells.values():
