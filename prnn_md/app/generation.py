@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from prnn_md.app.instantiation import build
-from prnn_md.data.dataset import StressStrainData, averaged, write_dataset
+from prnn_md.data.dataset import DatasetFile, StressStrainData, averaged, write_dataset
 from prnn_md.data.path_families import FAMILIES
 from prnn_md.data.paths import PathOptions, sample_paths
 from prnn_md.data.verification import DatasetError, Twins
@@ -43,6 +44,7 @@ class Generation:
         self.sampler = sample_labeler(system)
         self.follower = StressLabeler(system, dynamics.in_units(system.units), self.place)
         self._check_rates()
+        self.stress_scale = self._scale_of(recipe["scale_of"])
         self.strain, self.times, self.family, self.split = strain_paths(recipe)
         kinds = {use: "test" if use == "test" else "train" for use in set(self.split)}  # test samples are others
         samples = {
@@ -126,6 +128,22 @@ class Generation:
             needs = "needs strain rates, such as" if dynamics.rate_dependent else "knows no time: leave out"
             raise ValueError(f"reference.dynamics={type(dynamics).__name__} {needs} dataset.rates=[0.001,0.01].")
 
+    def _scale_of(self, name: str | None) -> Tensor | None:
+        """Stress scale (6,) of another dataset, None where there is no name; its stresses must be in the same units."""
+        if name is None:
+            return None
+        other = DatasetFile(name)
+        if other.about["units"] != self.stress_units:
+            units = f"stresses of {other.path} are in {other.about['units']}"
+            raise ValueError(f"dataset.scale_of={name}: {units}, those of this dataset in {self.stress_units}.")
+        scale: Tensor = other.about["stress_scale"]
+        return scale
+
+    @property
+    def stress_units(self) -> str:
+        """In which the stresses are."""
+        return LJ.stress if self.follower.system.units is LJ else MPA.stress
+
     def _dataset(self) -> StressStrainData:
         """The stresses in the store as a dataset."""
         most = max(len(replicas) for replicas in self.queries)
@@ -136,7 +154,6 @@ class Generation:
                 for replica, id_ in enumerate(filter(None, names)):
                     stresses[path, replica] = store.label(id_).outputs["stress"]
             about = store.label(ids[0][0]).about
-        reduced = self.follower.system.units is LJ
         provenance = {
             "made_by": "prnn-md generate",
             "config": {name: self.config[name] for name in ("dataset", "reference")},
@@ -145,18 +162,19 @@ class Generation:
             "samples": [query.id for query in self.samples],
             "labels": about,
         }
-        return averaged(
+        data = averaged(
             self.config["dataset"]["name"],
             self.strain,
             self.times,
             stresses,
             self.family,
             self.split,
-            LJ.stress if reduced else MPA.stress,
+            self.stress_units,
             ids,
-            ("tau" if reduced else "fs") if self.follower.dynamics.rate_dependent else "",
+            ("tau" if self.stress_units == LJ.stress else "fs") if self.follower.dynamics.rate_dependent else "",
             provenance,
         )
+        return data if self.stress_scale is None else replace(data, stress_scale=self.stress_scale)
 
 
 def _drawn(samples: Sequence[Query], strain: Tensor, replicas: int) -> list[Query]:

@@ -43,8 +43,9 @@ class StressStrainData:
     strain, stress and standard_error (paths, T+1, 6), float64; times (paths, T+1); family and split name the kind and
     the use of each path. The first replica_count (paths,) of the replicas (paths, R, T+1, 6), float32, are there, the
     rest is NaN; label_ids names the labels of a store behind them, or is empty. A path without replicas is one whose
-    stress has no noise. stress_scale (6,) is the standard deviation over the paths of train, or over all paths of a set
-    without any. Stresses are in `units`, times in `time_unit`, which is empty where times only say what comes first.
+    stress has no noise. stress_scale (6,) is the standard deviation over the paths of train, over all paths of a set
+    without any, or that of a set which this one belongs to. Stresses are in `units`, times in `time_unit`, which is
+    empty where times only say what comes first.
     """
 
     name: str

@@ -196,6 +196,15 @@ def test_a_finished_dataset_is_kept(made: Interrupted) -> None:
     assert made.file.read_bytes() == before
 
 
+def test_a_dataset_may_have_the_stress_scale_of_another_one(made: Interrupted, tmp_path: Path) -> None:
+    file = tmp_path / "scaled.h5"
+    assert generate.main([*words(made.file.parent), "dataset.scale_of=polymer", f"output={file}"]) == 0
+    own, scaled = read_dataset(made.file), read_dataset(file)
+    assert torch.equal(scaled.stress_scale, read_dataset("polymer").stress_scale)
+    assert torch.equal(scaled.stress, own.stress)
+    assert not torch.equal(scaled.stress_scale, own.stress_scale)
+
+
 def test_a_path_at_a_rate_has_times_in_tau(tmp_path: Path) -> None:
     short = ["reference=polymer_rate", "reference.dynamics.equilibration=1", "dataset.rates=[0.01,0.1]"]
     kept = [word for word in words(tmp_path) if not word.startswith("dataset.families")]
@@ -230,6 +239,8 @@ def test_wrong_words_are_named(wrong: str, message: str, tmp_path: Path, capsys:
         ("dataset.rates=[0.1]", r"Athermal knows no time: leave out dataset.rates"),
         ("reference=polymer_rate", r"Thermal needs strain rates, such as dataset.rates=\[0.001,0.01\]"),
         ("dataset.families=[]", "name at least one of proportional_unloading"),
+        ("dataset.scale_of=argon", "dataset.scale_of=argon: stresses of .*argon.h5 are in MPa, those of this dataset in"),
+        ("dataset.scale_of=nowhere", "nowhere"),
         ("dataset.families=[canonical,canonical]", "paths 0 and 5 are the same. Leave out a family"),
     ],
 )
