@@ -34,10 +34,11 @@ DATASETS = {
     "polymer_cold": "904b529ef4ce7a99dd28a03473cc6ebcd643046dfb607d3c16a244f86be8afb5",
     "polymer_rate": "b931bed23d455807a3c4460ef0bc07623b80b99687fe77f405af4fe785232ce6",
     "polymer_stiff": "324154336558490c629bee3e4570b412da856f23251e8551f3319e6789d50f44",
+    "polymer_unseen": "55d16c2f1cae7bf0f06e0fac99a5fbb616cb03b07bcdbb69fd2e31acb70f5453",
 }
 """Of the contents of each dataset."""
 
-FEWEST = {("polymer_stiff", "train"): 2, ("polymer_stiff", "valid"): 2}
+FEWEST = {(name, use): 2 for name in ("polymer_stiff", "polymer_unseen") for use in ("train", "valid")}
 """Replicas of paths that are only there so that the set has such, by dataset and split."""
 
 
@@ -137,7 +138,9 @@ def test_labels_are_means_and_standard_errors_of_replicas(dataset: StressStrainD
 
 
 def test_scales_are_the_spread_over_the_training_paths(dataset: StressStrainData) -> None:
-    train = dataset.stress[dataset.indices("train")].numpy().reshape(-1, 6)
+    of = dataset.provenance["config"]["dataset"].get("scale_of")
+    owner = read_dataset(of) if of else dataset
+    train = owner.stress[owner.indices("train")].numpy().reshape(-1, 6)
     np.testing.assert_allclose(dataset.stress_scale, train.std(axis=0), rtol=1e-9)
 
 
@@ -166,6 +169,16 @@ def test_the_polymer_has_all_families_many_replicas_and_a_pool(polymer: StressSt
 def test_labels_of_the_polymer_are_good_to_eight_percent_of_the_stress_scale(polymer: StressStrainData) -> None:
     for split in ("train", "valid", "test"):
         assert noise_floor(polymer.select(split).standard_error, polymer.stress_scale) <= 0.08
+
+
+def test_the_unseen_paths_and_samples_of_the_polymer_are_others(polymer: StressStrainData) -> None:
+    unseen = read_dataset("polymer_unseen")
+    assert not set(unseen.provenance["samples"]) & set(polymer.provenance["samples"])
+    assert torch.equal(unseen.stress_scale, polymer.stress_scale)
+    for index in unseen.indices("test"):
+        nearest = float((polymer.strain - unseen.strain[index]).abs().amax((1, 2)).min())
+        assert (nearest == 0.0) is unseen.family[index].startswith("canonical"), "which has no others"
+        assert nearest == 0.0 or nearest > 0.01
 
 
 def test_the_polymer_at_rates_spans_two_decades_and_unloads() -> None:

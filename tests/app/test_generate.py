@@ -239,7 +239,7 @@ def test_wrong_words_are_named(wrong: str, message: str, tmp_path: Path, capsys:
         ("dataset.rates=[0.1]", r"Athermal knows no time: leave out dataset.rates"),
         ("reference=polymer_rate", r"Thermal needs strain rates, such as dataset.rates=\[0.001,0.01\]"),
         ("dataset.families=[]", "name at least one of proportional_unloading"),
-        ("dataset.scale_of=argon", "dataset.scale_of=argon: stresses of .*argon.h5 are in MPa, those of this dataset in"),
+        ("dataset.scale_of=argon", "stresses of .*argon.h5 are in MPa, those of this dataset in epsilon"),
         ("dataset.scale_of=nowhere", "nowhere"),
         ("dataset.families=[canonical,canonical]", "paths 0 and 5 are the same. Leave out a family"),
     ],

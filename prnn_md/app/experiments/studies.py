@@ -23,6 +23,7 @@ PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "rate": (("slow", "fast"),),
     "step_size": (("coarse", "test"), ("fine", "test")),
     "transfer": (("changed", "seen"),),
+    "confirmation": (("unseen", "test"),),
 }
 """Tests whose errors a study compares: what the model has not seen, and what it has."""
 
