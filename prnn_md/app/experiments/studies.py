@@ -228,14 +228,17 @@ def _draw_costs(axes: Axes, groups: Sequence[Group]) -> None:
 
 
 def _draw_tests(axes: Axes, groups: Sequence[Group], tests: Sequence[str]) -> None:
-    """Net errors of every group in some tests, with the error of predicting zero as a line above."""
-    axes.plot([], [], color=BLACK, linewidth=1.0, label="predicting zero")
+    """Net errors of every group in some tests, with the error of predicting zero as a line if that is in sight."""
+    zeros = {test: [_or_nan(group.mean(f"{test}/zero_error")) for group in groups] for test in tests}
+    known = [zero for row in zeros.values() for zero in row if zero == zero]
+    errors = [_or_nan(group.mean(f"{test}/net_error")) for group in groups for test in tests]
+    in_sight = not known or any(error > 0.2 * min(known) for error in errors)
+    name = "predicting zero" if in_sight else f"predicting zero: {min(known):.2f} to {max(known):.2f}"
+    axes.plot([], [], color=BLACK, linewidth=1.0 if in_sight else 0.0, label=name)
     bars = _draw_bars(axes, groups, {test: test.replace("_", " ") for test in tests})
-    for test, left in bars.items():
-        zeros = [group.mean(f"{test}/zero_error") for group in groups]
-        for x, zero in zip(left, zeros, strict=True):
-            if zero is not None:
-                axes.plot([x - 0.4 / len(tests), x + 0.4 / len(tests)], [zero, zero], color=BLACK, linewidth=1.0)
+    for test, left in bars.items() if in_sight else ():
+        for x, zero in zip(left, zeros[test], strict=True):
+            axes.plot([x - 0.4 / len(tests), x + 0.4 / len(tests)], [zero, zero], color=BLACK, linewidth=1.0)
 
 
 def _draw_bars(axes: Axes, groups: Sequence[Group], tests: Mapping[str, str]) -> dict[str, list[float]]:
@@ -246,12 +249,17 @@ def _draw_bars(axes: Axes, groups: Sequence[Group], tests: Mapping[str, str]) ->
         values = [_or_nan(group.mean(f"{test}/net_error")) for group in groups]
         spread = [group.spread(f"{test}/net_error") or 0.0 for group in groups]
         axes.bar(places[test], values, 0.92 * width, yerr=spread, color=COLOURS[place], capsize=2, label=name)
-    names = [" ".join([group.grid, *group.values.values()]) for group in groups]
-    axes.set_xticks(range(len(groups)), names, rotation=20, ha="right", fontsize=8)
+    axes.set_xticks(range(len(groups)), [_name(group) for group in groups], rotation=20, ha="right", fontsize=8)
     axes.set_ylabel("net error / stress scale")
     axes.margins(y=0.15)  # room for the legend
     axes.legend(frameon=False, fontsize=8)
     return places
+
+
+def _name(group: Group) -> str:
+    """What tells a group from the others, in words."""
+    values = [f"{group.n_train} paths" if key == "dataset.n_train" else value for key, value in group.values.items()]
+    return ", ".join([group.grid, *values])
 
 
 def _or_nan(value: float | None) -> float:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from matplotlib.figure import Figure
 
 from prnn_md.app.composition import config_dir
 from prnn_md.app.experiments.studies import PAIRS, STUDIES, data_efficiency, draw
@@ -129,3 +130,27 @@ def test_every_study_has_a_figure(name: str, tmp_path: Path) -> None:
                 line["metrics"] |= {f"{test}/net_error": 0.2, f"{test}/zero_error": 1.0}
     draw(name, found, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("error", "label"), [(0.5, "predicting zero"), (0.05, "predicting zero: 1.00 to 1.10")])
+def test_the_error_of_predicting_zero_is_drawn_where_it_is_in_sight(
+    error: float, label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, drawn, save = groups(lines("PRNN", {4: [0.2], 408: [0.1]})), list[Figure](), Figure.savefig
+
+    def recorded(figure: Figure, *words: Any, **named: Any) -> None:
+        drawn.append(figure)
+        save(figure, *words, **named)
+
+    monkeypatch.setattr(Figure, "savefig", recorded)
+    for group in found:
+        for line in group.lines:
+            line["metrics"] |= {"unseen/net_error": error, "unseen/zero_error": 1.1, "test/zero_error": 1.0}
+            line["metrics"]["test/net_error"] = error
+    draw("confirmation", found, tmp_path / "figure.png")
+    (axes,) = drawn[0].axes
+    legend = axes.get_legend()
+    assert legend
+    assert label in [text.get_text() for text in legend.get_texts()]
+    assert axes.get_ylim()[1] > 1.0 if error == 0.5 else axes.get_ylim()[1] < 0.1
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["PRNN, 4 paths", "PRNN, 408 paths"]
