@@ -56,13 +56,15 @@ def follow(ranks: Ranks, own: list[Config]) -> None:
     Raises RankFailed for one that is none of the rank's `own` configurations.
     """
     data: PathDataModule | None = None
+    of_data: Config = {}
     while True:
         with ranks.failing_together():
             task: Fit | None = ranks.told()
             if task is None:
                 return
             _check_own(task.config, own)
-            data = build(task.config["dataset"]) if data is None else data
+            if data is None or task.config["dataset"] != of_data:
+                data, of_data = build(task.config["dataset"]), task.config["dataset"]
             _train(task, data, build_module(task.config, data), [], task.best)
 
 

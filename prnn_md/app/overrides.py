@@ -17,7 +17,7 @@ from omegaconf import DictConfig, Node, OmegaConf
 from prnn_md.app.checking import ConfigError, alternatives, check_fields
 from prnn_md.app.composition import KEYS, Config, composed, config_dir, groups, resolve
 from prnn_md.app.fields import shown
-from prnn_md.app.schema import MODEL_KEYS, TrainConfig
+from prnn_md.app.schema import MEETING_KEYS, MODEL_KEYS, TrainConfig
 
 
 def checked_config(words: Sequence[str]) -> Config:
@@ -76,7 +76,8 @@ def comparisons(main: Config) -> dict[str, Config]:
     """The configurations of the models to compare with, by the name of their folder.
 
     An entry of `compare` is a model option, and overrides for it in the same text. It shares everything with
-    the main configuration but the model, its parts and its training; ConfigError for an override of the rest.
+    the main configuration but the model, its parts and its training, and how it meets the training paths if that is
+    said; ConfigError for an override of the rest.
     """
     found: dict[str, Config] = {}
     shared = [f"seed={main['seed']}"]
@@ -89,6 +90,8 @@ def comparisons(main: Config) -> dict[str, Config]:
         except ConfigError as error:
             raise ConfigError(f"compare: '{entry}': {error}") from None
         mixed = {key: (own if key in MODEL_KEYS else main).get(key) for key in own | main} | {"compare": []}
+        met = {word.split("=")[0].split(".")[1] for word in words if word.split("=")[0] in MEETING_KEYS}
+        mixed["dataset"] = main["dataset"] | {name: own["dataset"][name] for name in met}
         repeated = sum(known.split("-")[0] == option for known in found)
         folder = f"{option}-{repeated + 1}" if repeated else option
         if "md" not in own:
@@ -166,8 +169,8 @@ def _check_own(words: Sequence[str]) -> None:
     """Raises ConfigError for an override of something that belongs to the whole run, not to one model of it."""
     for word in words:
         key = _first_key(word)
-        if key == "hydra" or (key in KEYS and key not in MODEL_KEYS):
-            own = ", ".join(MODEL_KEYS)
+        if key == "hydra" or (key in KEYS and key not in MODEL_KEYS and word.split("=")[0] not in MEETING_KEYS):
+            own = ", ".join([*MODEL_KEYS, *MEETING_KEYS])
             raise ConfigError(f"{word}: all models of a run share its {key}. A compared model has its own {own}.")
 
 

@@ -207,3 +207,6 @@ class TrainConfig:
 
 MODEL_KEYS = ("label", "ckpt", "model", "md", "encoder", "decoder", "dynamics", "training", "optimizer", "scheduler")
 """What belongs to one model; the rest is shared with the models that it is compared with."""
+
+MEETING_KEYS = ("dataset.batch_size", "dataset.symmetry")
+"""How a model meets its training paths, which a compared model may do in its own way."""

@@ -48,7 +48,8 @@ def _lead(
         with run_loggers(config, ledger) as loggers:
             rows = train_and_judge(config, data, ledger, loggers, ranks)
             for name, other in others.items():
-                rows = rows + _compared(other, data, folder / "compare" / name, ranks)
+                own = data if other["dataset"] == config["dataset"] else build(other["dataset"])
+                rows = rows + _compared(other, own, folder / "compare" / name, ranks)
             rows = [*rows, zero_row(data.test_data)]
             save_comparison(folder, rows)
             for logger in loggers:

@@ -58,6 +58,14 @@ def test_compared_models_share_data_seeds_and_hardware() -> None:
     assert others["lstm"]["label"] == "LSTM"
 
 
+def test_a_compared_model_may_meet_the_training_paths_in_its_own_way() -> None:
+    words = ["dataset.n_train=8", "dataset.batch_size=2", r"compare=['gru dataset.symmetry\=isotropic',lstm]"]
+    main = checked_config(words)
+    others = comparisons(main)
+    assert others["gru"]["dataset"] == main["dataset"] | {"symmetry": "isotropic"}
+    assert others["lstm"]["dataset"] == main["dataset"]
+
+
 def test_a_compared_model_that_does_not_exist_is_named() -> None:
     with pytest.raises(ConfigError, match=r"compare: 'gruu x=1': (.|\n)*Did you mean gru\?"):
         comparisons(checked_config(["compare=['gruu x=1']"]))

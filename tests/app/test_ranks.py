@@ -155,7 +155,7 @@ def words(tiny_words: list[str]) -> list[str]:
     steps of any size.
     """
     sizes = ["dataset.n_train=5", "encoder.rotations=false", "decoder.learn_weights=false"]
-    gru = "gru training.max_epochs=2 model.hidden=4 model.dropout=0"
+    gru = "gru training.max_epochs=2 model.hidden=4 model.dropout=0 dataset.symmetry=isotropic"
     staged = "prnn md=j2 encoder=taylor decoder=isotropic training.patience=1 training.max_epochs=5 optimizer.lr=0.3"
     return [*tiny_words, *sizes, f"compare=['{gru}','{staged}']"]
 

@@ -227,3 +227,17 @@ def test_a_physical_model_beside_is_shown_untrained_too(tiny_words: list[str], t
     run(config, comparisons(config), tmp_path)
     names = [row["name"] for row in json.loads((tmp_path / "comparison.json").read_text())]
     assert names == ["GRU untrained", "GRU trained", "PRNN untrained", "PRNN trained", "zero"]
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_a_compared_model_learns_as_it_does_alone(tiny_words: list[str], tmp_path: Path) -> None:
+    """Also where it meets the paths of the run in its own way."""
+    words = [word for word in tiny_words if not word.startswith(("md", "compare"))]
+    gru = ["training.max_epochs=2", "model.hidden=4", "dataset.symmetry=isotropic", "dataset.batch_size=1"]
+    config = checked_config([*words, "model=gru", "model.hidden=2", f"compare=['gru {' '.join(gru)}']"])
+    run(config, comparisons(config), tmp_path / "beside")
+    run(checked_config([*words, "model=gru", *gru, "compare=[]"]), {}, tmp_path / "alone")
+    beside, alone = (read_result(tmp_path / place) for place in ("beside/compare/gru", "alone"))
+    assert beside
+    assert alone
+    assert beside["metrics"] == alone["metrics"]
