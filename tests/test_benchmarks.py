@@ -73,6 +73,7 @@ def test_surrogates_write_rows_of_ours_against_a_peer(tmp_path: Path) -> None:
         "md_1280",
         "md_10240",
         "md_equal_error",
+        "md_j2_equal_error",
         "jax_8",
         "jax_512",
     ]
