@@ -14,18 +14,24 @@ from prnn_md.training.callbacks import BestCheckpoint
 from prnn_md.training.module import SurrogateModule, load_weights
 
 
+LEAST_GAIN = 1e-3
+"""Part of the validation error that a stage must take off to go on; what creeps would keep the next ones waiting."""
+
+
 class StagedFitting(Callback):
     """Trains in stages: in each but the last only some parameters learn, in the last all, from the best weights so far.
 
     A stage is a list of beginnings of names of the cell's parameters, such as ["decoder.kinds", "encoder"]; the last
-    one is not listed. Each ends after `patience` epochs without a better validation error, and has an optimiser and a
-    scheduler of its own. Raises ValueError as `check_stages` does.
+    one is not listed. Each ends after `patience` epochs in which the validation error did not fall by a thousandth, and
+    has an optimiser and a scheduler of its own. The metric `stage` counts them from zero. Raises ValueError as
+    `check_stages` does.
     """
 
     def __init__(self, stages: Sequence[Sequence[str]], patience: int) -> None:
         super().__init__()
         self.stages, self.patience = [*stages, [""]], patience
         self.stage = self.waited = 0
+        self.to_beat = inf
         self._parameters: dict[str, Parameter] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -38,14 +44,17 @@ class StagedFitting(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Nothing is left for a training that was interrupted after its last epoch."""
         trainer.should_stop = self._is_over
+        if self.to_beat == inf:
+            self.to_beat = _best(trainer).best_score  # of the untrained state
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the next stage where the last epoch was one too many."""
         if self.waited < self.patience or self._is_last:
             return
         assert isinstance(pl_module, SurrogateModule)
-        self.stage, self.waited = self.stage + 1, 0
-        load_weights(pl_module, _best(trainer).best_model_path)
+        best = _best(trainer)
+        self.stage, self.waited, self.to_beat = self.stage + 1, 0, best.best_score
+        load_weights(pl_module, best.best_model_path)
         self._open()
         if isinstance(trainer.strategy, DDPStrategy):  # which waits for the gradients of what learnt when it was made
             trainer.strategy.model = pl_module
@@ -53,10 +62,12 @@ class StagedFitting(Callback):
         trainer.strategy.setup_optimizers(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count the epochs without a better validation error; the checkpoint of this one is not yet written."""
-        best = _best(trainer)
-        score = float(trainer.callback_metrics.get(best.monitor, inf))
-        self.waited = 0 if score < best.best_score else self.waited + 1
+        """Count the epochs since the validation error last fell by enough."""
+        pl_module.log("stage", float(self.stage))
+        score = float(trainer.callback_metrics.get(_best(trainer).monitor, inf))
+        self.waited += 1
+        if score < (1.0 - LEAST_GAIN) * self.to_beat:
+            self.waited, self.to_beat = 0, score
         if self._is_over:
             trainer.should_stop = True
 
@@ -66,11 +77,11 @@ class StagedFitting(Callback):
             parameter.requires_grad_(True)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"stage": self.stage, "waited": self.waited}
+        return {"stage": self.stage, "waited": self.waited, "to_beat": self.to_beat}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on in a stage; Lightning restores callbacks before it makes the optimiser."""
-        self.stage, self.waited = state_dict["stage"], state_dict["waited"]
+        self.stage, self.waited, self.to_beat = (state_dict[name] for name in ("stage", "waited", "to_beat"))
         self._open()
 
     @property

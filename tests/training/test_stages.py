@@ -54,6 +54,15 @@ def test_parameters_learn_stage_by_stage_from_the_best_weights(paths, make_modul
     assert all(weights.requires_grad for weights in cell.decoder.parameters())
 
 
+def test_a_creeping_error_does_not_keep_the_next_stage_waiting(paths, make_module, make_trainer, tmp_path):
+    diary = Diary()
+    trainer = make_trainer(tmp_path, 50, StagedFitting(STAGES, patience=3), diary)
+    trainer.fit(make_module(plastic(), learning_rate=1e-5), paths)
+    assert [stage for stage, *_ in diary.pages] == [0, 0, 0, 1, 1, 1]
+    assert trainer.checkpoint_callback.best_epoch == 5, "the error fell in each epoch, by next to nothing"
+    assert trainer.callback_metrics["stage"] == 1
+
+
 def test_what_is_not_learnt_stays_so(paths, make_module, make_trainer, tmp_path):
     cell = plastic(learn_cells=False)
     make_trainer(tmp_path, 30, StagedFitting([["decoder.kinds"]], patience=1)).fit(make_module(cell), paths)
