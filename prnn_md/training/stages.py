@@ -14,7 +14,7 @@ from prnn_md.training.callbacks import BestCheckpoint
 from prnn_md.training.module import SurrogateModule, load_weights
 
 
-LEAST_GAIN = 1e-3
+LEAST_GAIN = 1e-2
 """Part of the validation error that a stage must take off to go on; what creeps would keep the next ones waiting."""
 
 
@@ -22,7 +22,7 @@ class StagedFitting(Callback):
     """Trains in stages: in each but the last only some parameters learn, in the last all, from the best weights so far.
 
     A stage is a list of beginnings of names of the cell's parameters, such as ["decoder.kinds", "encoder"]; the last
-    one is not listed. Each ends after `patience` epochs in which the validation error did not fall by a thousandth, and
+    one is not listed. Each ends after `patience` epochs in which the validation error did not fall by a hundredth, and
     has an optimiser and a scheduler of its own. The metric `stage` counts them from zero. Raises ValueError as
     `check_stages` does.
     """
