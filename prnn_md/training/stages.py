@@ -13,7 +13,6 @@ from prnn_md.cell import Cell
 from prnn_md.training.callbacks import BestCheckpoint
 from prnn_md.training.module import SurrogateModule, load_weights
 
-
 LEAST_GAIN = 1e-2
 """Part of the validation error that a stage must take off to go on; what creeps would keep the next ones waiting."""
 

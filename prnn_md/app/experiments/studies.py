@@ -30,7 +30,10 @@ PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
 CURVES = ("data_efficiency", "composite")
 """Studies of the number of training paths."""
 
-ERROR_TICKS = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+WAYS = ("encoder_gradients", "training_options")
+"""Studies of ways to train the same model."""
+
+ERROR_TICKS = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, BLACK, GREY)
 
@@ -63,16 +66,13 @@ def _paths_at_target(curve: Mapping[int, float]) -> int | None:
 
 
 def _curve(groups: Sequence[Group]) -> dict[int, float]:
-    """Mean net error by the number of training paths, where physical models have one at zero."""
-    curve: dict[int, float] = {}
-    if all(any(word.startswith("md=") for word in group.lines[0]["words"]) for group in groups):
-        samples = [value for group in groups for value in group.samples("untrained/net_error")]
-        if samples:
-            curve[0] = sum(samples) / len(samples)
+    """Mean net error by the number of training paths, of which untrained models have none."""
+    samples = [value for group in groups for value in group.samples("untrained/net_error")]
+    curve = {0: mean(samples)} if samples else {}
     for group in sorted(groups, key=lambda group: group.n_train):
-        mean = group.mean(NET)
-        if mean is not None:
-            curve[group.n_train] = mean
+        error = group.mean(NET)
+        if error is not None:
+            curve[group.n_train] = error
     return curve
 
 
@@ -108,7 +108,8 @@ def _cost_row(group: Group) -> dict[str, Any]:
 def ways_to_train(groups: Sequence[Group], grids: Sequence[str]) -> dict[str, Any]:
     """Net error before and after training in each way, and how far it is from that of the first way.
 
-    The difference is a mean over the seeds that both have, and has its standard deviation.
+    `valid`, the validation error that chose the weights, has the noise of labels in it. The difference is a mean over
+    the seeds that both have, and has its standard deviation.
     """
     ordered = sorted(groups, key=lambda group: grids.index(group.grid))
     return {"ways": [_way(group, ordered[0]) for group in ordered]}
@@ -120,6 +121,7 @@ def _way(group: Group, first: Group) -> dict[str, Any]:
     return {
         "way": group.grid,
         "untrained": group.mean("untrained/net_error"),
+        "valid": group.mean("valid/error"),
         "trained": group.mean(NET),
         "trained_spread": group.spread(NET),
         "difference": mean(differences) if differences else None,
@@ -152,7 +154,7 @@ def _ratio(group: Group, unseen: str, seen: str) -> dict[str, Any]:
 STUDIES: Mapping[str, Study] = {
     **dict.fromkeys(CURVES, data_efficiency),
     "cells": cells,
-    "encoder_gradients": ways_to_train,
+    **dict.fromkeys(WAYS, ways_to_train),
     **{name: _ratios(pairs) for name, pairs in PAIRS.items()},
 }
 """What the summary of a study says beside means and spreads, by its name."""
@@ -164,7 +166,7 @@ def draw(name: str, groups: Sequence[Group], file: Path) -> None:
     axes = figure.subplots()
     if name == "cells":
         _draw_costs(axes, groups)
-    elif name == "encoder_gradients":
+    elif name in WAYS:
         _draw_bars(axes, groups, {"untrained": "untrained", "test": "trained"})
     elif name in PAIRS:
         _draw_tests(axes, groups, list(dict.fromkeys(test for pair in PAIRS[name] for test in reversed(pair))))
@@ -185,18 +187,16 @@ def _draw_curves(figure: Figure, axes: Axes, groups: Sequence[Group], target: fl
         line = axes.errorbar(numbers, values, spread, color=colour, marker="o", markersize=4, capsize=2, label=name)[0]
         line.set_linestyle(style)
         untrained = _curve(members).get(0)
-        if untrained is not None and untrained < 1.0:  # better than to predict zero
+        if untrained is not None and untrained < 0.9:  # better than to predict zero
             axes.axhline(untrained, color=colour, linestyle=":", linewidth=1.0, label=f"{name} untrained")
     if target is not None:
         axes.axhline(target, color=GREY, linewidth=0.8)
         axes.annotate(f"target {target}", (0.0, target), (3, 2), ("axes fraction", "data"), "offset points")
     axes.set_xscale("log")
-    axes.set_yscale("symlog", linthresh=0.05, linscale=0.3)  # an error below the noise of the labels is negative
     axes.set_xticks(sorted({group.n_train for group in groups}))
-    axes.yaxis.set_major_locator(FixedLocator(ERROR_TICKS))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    _scale_errors(axes)
     axes.set_xlabel("training paths")
     axes.set_ylabel("net test error / stress scale")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
@@ -228,17 +228,23 @@ def _draw_costs(axes: Axes, groups: Sequence[Group]) -> None:
 
 
 def _draw_tests(axes: Axes, groups: Sequence[Group], tests: Sequence[str]) -> None:
-    """Net errors of every group in some tests, with the error of predicting zero as a line if that is in sight."""
-    zeros = {test: [_or_nan(group.mean(f"{test}/zero_error")) for group in groups] for test in tests}
-    known = [zero for row in zeros.values() for zero in row if zero == zero]
-    errors = [_or_nan(group.mean(f"{test}/net_error")) for group in groups for test in tests]
-    in_sight = not known or any(error > 0.2 * min(known) for error in errors)
-    name = "predicting zero" if in_sight else f"predicting zero: {min(known):.2f} to {max(known):.2f}"
-    axes.plot([], [], color=BLACK, linewidth=1.0 if in_sight else 0.0, label=name)
+    """Net errors of every group in some tests, with the error of predicting zero as a line."""
     bars = _draw_bars(axes, groups, {test: test.replace("_", " ") for test in tests})
-    for test, left in bars.items() if in_sight else ():
-        for x, zero in zip(left, zeros[test], strict=True):
-            axes.plot([x - 0.4 / len(tests), x + 0.4 / len(tests)], [zero, zero], color=BLACK, linewidth=1.0)
+    _scale_errors(axes)
+    for test, places in bars.items():
+        zeros = [_or_nan(group.mean(f"{test}/zero_error")) for group in groups]
+        half = 0.4 / len(tests)
+        axes.hlines(zeros, [x - half for x in places], [x + half for x in places], color=BLACK, linewidth=1.0)
+    axes.plot([], [], color=BLACK, linewidth=1.0, label="predicting zero")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _scale_errors(axes: Axes) -> None:
+    """Errors of all sizes on one axis; one below the noise of the labels is negative."""
+    axes.set_yscale("symlog", linthresh=0.05, linscale=0.3)
+    axes.yaxis.set_major_locator(FixedLocator(ERROR_TICKS))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def _draw_bars(axes: Axes, groups: Sequence[Group], tests: Mapping[str, str]) -> dict[str, list[float]]:
