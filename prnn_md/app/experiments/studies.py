@@ -236,7 +236,7 @@ def _draw_tests(axes: Axes, groups: Sequence[Group], tests: Sequence[str]) -> No
         half = 0.4 / len(tests)
         axes.hlines(zeros, [x - half for x in places], [x + half for x in places], color=BLACK, linewidth=1.0)
     axes.plot([], [], color=BLACK, linewidth=1.0, label="predicting zero")
-    axes.legend(frameon=False, fontsize=8)
+    _put_legend_above(axes)
 
 
 def _scale_errors(axes: Axes) -> None:
@@ -257,9 +257,12 @@ def _draw_bars(axes: Axes, groups: Sequence[Group], tests: Mapping[str, str]) ->
         axes.bar(places[test], values, 0.92 * width, yerr=spread, color=COLOURS[place], capsize=2, label=name)
     axes.set_xticks(range(len(groups)), [_name(group) for group in groups], rotation=20, ha="right", fontsize=8)
     axes.set_ylabel("net error / stress scale")
-    axes.margins(y=0.15)  # room for the legend
-    axes.legend(frameon=False, fontsize=8)
+    _put_legend_above(axes)
     return places
+
+
+def _put_legend_above(axes: Axes) -> None:
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False, fontsize=8)
 
 
 def _name(group: Group) -> str:
