@@ -100,19 +100,19 @@ class J2(Cell):
         ValueError for strains without six components, or with other times.
         """
         check_path(strains, times)
-        state = self.initial_state(strains.shape[:-2]) if state is None else state
         if strains.device.type != "cpu" or strains.dtype != torch.float64:
             return super().rollout(strains, times, state)
-        batch, points = torch.broadcast_shapes(strains.shape[:-2], state.batch_shape), strains.shape[-2]
+        if state is None:
+            state = self.initial_state(strains.shape[:-2])
+        elif state.batch_shape != strains.shape[:-2]:
+            batch = torch.broadcast_shapes(strains.shape[:-2], state.batch_shape)
+            strains, failed = strains.expand(*batch, *strains.shape[-2:]), state.failed.expand(batch)
+            plastic_strain, accumulated = state.plastic_strain.expand(*batch, 6), state.accumulated.expand(batch)
+            state = State(failed, plastic_strain=plastic_strain, accumulated=accumulated)
         stresses, plastic_strain, accumulated, failed = roll_out(
-            self._constants,
-            strains.expand(*batch, points, 6).reshape(-1, points, 6),
-            state.plastic_strain.expand(*batch, 6).reshape(-1, 6),
-            state.accumulated.expand(batch).reshape(-1),
-            state.failed.expand(batch).reshape(-1),
+            self._constants, strains, state.plastic_strain, state.accumulated, state.failed
         )
-        entries = {"plastic_strain": plastic_strain.reshape(*batch, 6), "accumulated": accumulated.reshape(batch)}
-        return stresses.reshape(*batch, points, 6), State(failed.reshape(batch), **entries)
+        return stresses, State(failed, plastic_strain=plastic_strain, accumulated=accumulated)
 
     def strength(self, accumulated: Tensor) -> Tensor:
         """Yield stress (*batch,) after the accumulated plastic strain (*batch,)."""

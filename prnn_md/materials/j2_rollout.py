@@ -11,17 +11,16 @@ from prnn_md.materials.kernels.j2 import KEPT, LANES, follow, follow_back
 def roll_out(
     constants: tuple[float, ...], strains: Tensor, plastic_strain: Tensor, accumulated: Tensor, failed: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Stresses (items, T, 6) along strains of that shape; plastic strain (items, 6), its amount and failures (items,)
-    at the end.
+    """Stresses (*batch, T, 6) along strains of that shape; plastic strain (*batch, 6), its amount and failures
+    (*batch,) at the end.
 
     `constants` are bulk and shear modulus, yield stress, hardening modulus, saturation stress and rate, and the least
     slope of `J2`; everything is float64 on the CPU. The stress of an item that has failed is NaN.
     """
-    valid = torch.where(failed, 0, strains.shape[1])
-    stresses, plastic, amount = _RollOut.apply(  # type: ignore[no-untyped-call]
-        constants, strains, plastic_strain, accumulated, valid, torch.is_grad_enabled()
-    )
-    return stresses, plastic, amount, valid < strains.shape[1]
+    failed = _copy(failed)
+    return *_RollOut.apply(  # type: ignore[no-untyped-call]
+        constants, strains, plastic_strain, accumulated, failed, torch.is_grad_enabled()
+    ), failed
 
 
 class _RollOut(torch.autograd.Function):
@@ -32,26 +31,40 @@ class _RollOut(torch.autograd.Function):
         strains: Tensor,
         plastic_strain: Tensor,
         accumulated: Tensor,
-        valid: Tensor,
+        failed: Tensor,
         differentiated: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        needed, strains = differentiated and any(ctx.needs_input_grad), strains.detach().contiguous()
-        plastic, amount = (entry.detach().contiguous().clone() for entry in (plastic_strain, accumulated))
+        """Marks in place who has failed at the end."""
+        needed, points = differentiated and any(ctx.needs_input_grad), strains.shape[-2]
+        kept = strains.new_empty(-(-failed.numel() // LANES) if needed else 0, points, KEPT, LANES)
+        strains, valid = strains.detach().contiguous(), torch.empty(failed.shape, dtype=torch.int64)
         stresses = torch.empty_like(strains)
-        blocks = -(-len(strains) // LANES) if needed else 0
-        kept = torch.empty(blocks, strains.shape[1], KEPT, LANES, dtype=torch.float64)
-        follow(constants, *(tensor.numpy() for tensor in (strains, stresses, plastic, amount, valid, kept)))
+        plastic, amount = _copy(plastic_strain), _copy(accumulated)
+        paths = (tensor.numpy().reshape(-1, points, 6) for tensor in (strains, stresses))
+        items = (tensor.numpy().reshape(-1) for tensor in (amount, failed, valid))
+        follow(constants, *paths, plastic.numpy().reshape(-1, 6), *items, kept.numpy())
         ctx.constants = constants
         ctx.save_for_backward(kept, valid, stresses)
+        ctx.set_materialize_grads(False)
         return stresses, plastic, amount
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, of_stress: Tensor, of_plastic: Tensor, of_amount: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, of_stress: Tensor | None, of_plastic: Tensor | None, of_amount: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         kept, valid, stresses = ctx.saved_tensors
-        of_stress = of_stress.contiguous()
-        of_strain = torch.empty_like(of_stress)
-        of_plastic, of_amount = (gradient.contiguous().clone() for gradient in (of_plastic, of_amount))
-        arrays = (kept, valid, stresses, of_stress, of_strain, of_plastic, of_amount)
-        follow_back(ctx.constants, *(tensor.numpy() for tensor in arrays))
+        of_strain = torch.empty_like(stresses)
+        of_stress = torch.zeros_like(stresses) if of_stress is None else of_stress.contiguous()
+        of_plastic = stresses.new_zeros(*valid.shape, 6) if of_plastic is None else _copy(of_plastic)
+        of_amount = stresses.new_zeros(valid.shape) if of_amount is None else _copy(of_amount)
+        points = stresses.shape[-2]
+        paths = (tensor.numpy().reshape(-1, points, 6) for tensor in (stresses, of_stress, of_strain))
+        items = valid.numpy().reshape(-1), *paths, of_plastic.numpy().reshape(-1, 6), of_amount.numpy().reshape(-1)
+        follow_back(ctx.constants, kept.numpy(), *items)
         return None, of_strain, of_plastic, of_amount, None, None
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    """One to write into, in the order of its indices, so that its flat view is no copy again."""
+    return tensor.detach().clone(memory_format=torch.contiguous_format)

@@ -79,6 +79,20 @@ def test_proportional_loading_does_not_depend_on_the_number_of_steps(constants: 
 
 
 @MODELS
+def test_smaller_steps_along_a_bent_path_bring_errors_down_in_proportion(constants: dict[str, Any]) -> None:
+    """The return is of first order where the direction of flow turns."""
+    ends = {}
+    for steps in (40, 80, 160, 5120):
+        angle = torch.linspace(0, 1.5 * math.pi, steps + 1, dtype=torch.float64)
+        strains = torch.zeros(steps + 1, 6, dtype=torch.float64)
+        strains[:, 3], strains[:, 5] = 0.06 * angle.sin(), 0.06 * (1 - angle.cos())
+        ends[steps] = J2(**constants).rollout(strains, torch.arange(steps + 1.0))[0][-1]
+    errors = [float((ends[steps] - ends[5120]).norm() / ends[5120].norm()) for steps in (40, 80, 160)]
+    assert errors[0] < 0.05
+    assert [errors[0] / errors[1], errors[1] / errors[2]] == pytest.approx([2.0, 2.0], rel=0.15)
+
+
+@MODELS
 def test_stress_stays_on_or_inside_the_yield_surface(constants: dict[str, Any]) -> None:
     cell = J2(**constants)
     state = cell.initial_state((5,))
@@ -128,14 +142,14 @@ def test_compiled_roll_out_and_its_way_back_are_those_of_single_steps(
     cell, generator = J2(**constants), torch.Generator().manual_seed(2)
     results = []
     for roll_out in (cell.rollout, partial(Cell.rollout, cell)):
-        strains = random_path(4, 20)
+        strains = random_path(20, 12)  # more than go side by side
         strains = (strains.permute(1, 2, 0).contiguous().permute(2, 0, 1) if permuted else strains).requires_grad_()
         generator.manual_seed(2)
-        plastic = 0.01 * torch.randn(6, 4, generator=generator, dtype=torch.float64).mT
-        amount = torch.full((1,), 0.02, dtype=torch.float64).expand(4)
+        plastic = 0.01 * torch.randn(6, 20, generator=generator, dtype=torch.float64).mT
+        amount = torch.full((1,), 0.02, dtype=torch.float64).expand(20)
         inputs = [strains, plastic.requires_grad_(), amount.requires_grad_()]
-        state = State(torch.zeros(4, dtype=torch.bool), plastic_strain=plastic, accumulated=amount)
-        stresses, end = roll_out(strains, torch.arange(20.0), state)
+        state = State(torch.zeros(20, dtype=torch.bool), plastic_strain=plastic, accumulated=amount)
+        stresses, end = roll_out(strains, torch.arange(12.0), state)
         value = (stresses * torch.linspace(-1, 1, stresses.numel()).reshape(stresses.shape)).sum()
         value = value + end.plastic_strain.square().sum() + end.accumulated.square().sum()
         gradients = torch.autograd.grad(value, inputs)
