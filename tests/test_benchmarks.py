@@ -72,6 +72,7 @@ def test_surrogates_write_rows_of_ours_against_a_peer(tmp_path: Path) -> None:
         "gru_1280",
         "md_1280",
         "md_10240",
+        "md_batch_10240",
         "md_equal_error",
         "md_j2_equal_error",
         "jax_8",
@@ -80,6 +81,11 @@ def test_surrogates_write_rows_of_ours_against_a_peer(tmp_path: Path) -> None:
     for row in rows:
         assert row["ratio"] == pytest.approx(row["peer"] / row["ours"])
         assert row["name"] in done.stdout
+    peers = {row["name"]: row["peer"] for row in rows}
+    for name, error in (("md_equal_error", 0.085), ("md_j2_equal_error", 0.062)):
+        samples = peers[name] / (peers["md_1280"] / 5)
+        assert samples == pytest.approx((0.164 / error) ** 2), "a label of five samples is that much longer than one"
+    assert [row["name"] for row in rows if row.get("compile", 0.0) > 0.0] == ["jax_8", "jax_512"]
 
 
 @pytest.mark.acceptance

@@ -1,7 +1,7 @@
 """How much faster surrogates are than the simulations that they stand for; everything on one core.
 
 Prints a table; `--json FILE` writes its rows of name, ours, peer, ratio = peer / ours, unit and goal; `--quick` does
-less of everything. The shortest of several times counts, but for labels and roll-outs of MD cells, which are long.
+less of everything. The shortest of several times counts, but for labels, which are long.
 
 A label is the stress along a path of 60 increments, by LAMMPS, as the mean over 5 samples, of which one is timed. The
 samples are copies of a quenched cell of 160 beads, side by side, moved apart a little and brought to rest; larger ones
@@ -11,12 +11,13 @@ j2_1280, j2_10240      a PRNN of 8 J2 cells against labels of that many beads, o
 j2_batch_1280          the same for many paths at once, for each of them
 gru_1280               a GRU of 234 units, as a search has found, one path at a time
 md_1280, md_10240      a PRNN of 32 MD cells of 160 beads, one path at a time
+md_batch_10240         the same for four paths at once, for each of them
 md_equal_error         the same against as many samples of 1280 beads as have the standard error that this PRNN has as
                        an error: the fair figure. Both errors are estimated by --md-error and --sample-error, the net
                        error of the PRNN and the standard error of one sample, in units of the stress scale.
 md_j2_equal_error      the same with four J2 cells beside the MD cells, with --md-j2-error
 jax_8, jax_512         J2 along 60 increments, forward and backward, 8 or 512 items at a time, against the same model
-                       written with jax.lax.scan and compiled (pip install jax), whose time to compile is printed.
+                       written with jax.lax.scan (pip install jax); `compile` is how long compiling that takes.
 """
 
 import os
@@ -49,15 +50,17 @@ REPLICAS = 5
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: increments that LAMMPS follows (of 60), paths in a batch, repetitions."""
+    """How much is measured: increments that LAMMPS follows (of 60), paths in a batch, of MD cells too, repetitions."""
 
     increments: dict[int, int]
     batch: int = 64
+    md_batch: int = 4
     repeats: int = 5
+    md_repeats: int = 3
 
 
 FULL = Size({1280: 60, 10_240: 60})
-QUICK = Size({1280: 6, 10_240: 1}, batch=16, repeats=2)
+QUICK = Size({1280: 6, 10_240: 1}, batch=16, md_batch=1, repeats=2, md_repeats=1)
 
 
 @dataclass(frozen=True)
@@ -69,16 +72,19 @@ class Row:
     peer: float
     goal: float
     unit: str = "s/path"
+    compile: float | None = None
 
     @property
     def ratio(self) -> float:
         return self.peer / self.ours
 
     def __str__(self) -> str:
-        return f"{self.name:16} {self.ours:12.4g} {self.peer:12.4g} {self.unit:8} {self.ratio:12.4g} {self.goal:10.4g}"
+        row = f"{self.name:16} {self.ours:12.4g} {self.peer:12.4g} {self.unit:8} {self.ratio:12.4g} {self.goal:10.4g}"
+        return row if self.compile is None else f"{row}   after {self.compile:.2f} s of compiling"
 
     def entry(self) -> dict[str, Any]:
-        return {**asdict(self), "ratio": self.ratio}
+        numbers = {name: value for name, value in asdict(self).items() if value is not None}
+        return {**numbers, "ratio": self.ratio}
 
 
 def fastest(repeats: int, work: Callable[[], Any]) -> float:
@@ -118,12 +124,6 @@ def per_path(cell: Cell, strains: Tensor, times: Tensor, repeats: int) -> float:
     return fastest(repeats, lambda: cell.eval().rollout(strains, times)) / len(strains)
 
 
-def cell_seconds(cell: Cell, one: tuple[Tensor, Tensor], size: Size) -> float:
-    """Seconds of MD cells for one path; what is compiled is compiled before, but in a quick run."""
-    with torch.no_grad():
-        return _seconds(lambda: cell.rollout(*one)) if size is QUICK else per_path(cell, *one, 1)
-
-
 def measured(size: Size, md_error: float, md_j2_error: float, sample_error: float) -> Iterator[Row]:
     """All rows, each printed as soon as it is there."""
     strains, times = sample_paths("nonproportional", size.batch, seed=1)
@@ -145,12 +145,14 @@ def measured(size: Size, md_error: float, md_j2_error: float, sample_error: floa
     small, large = labels
     yield shown(Row(f"j2_batch_{small}", per_path(prnn_j2(), strains, times, size.repeats), labels[small], 10_000.0))
     yield shown(Row(f"gru_{small}", per_path(gru(strains, times), *one, 10 * size.repeats), labels[small], 1.0))
-    seconds = cell_seconds(prnn_md(), one, size)
+    cell, several = prnn_md(), (strains[: size.md_batch], times[: size.md_batch])
+    seconds = per_path(cell, *one, size.md_repeats)
     yield shown(Row(f"md_{small}", seconds, labels[small], 1.0))
     yield shown(Row(f"md_{large}", seconds, labels[large], 100.0))
+    yield shown(Row(f"md_batch_{large}", per_path(cell, *several, size.md_repeats), labels[large], 100.0))
     sample = labels[small] / REPLICAS
     yield shown(Row("md_equal_error", seconds, (sample_error / md_error) ** 2 * sample, 1.0))
-    seconds = cell_seconds(prnn_md_j2(), one, size)
+    seconds = per_path(prnn_md_j2(), *one, size.md_repeats)
     yield shown(Row("md_j2_equal_error", seconds, (sample_error / md_j2_error) ** 2 * sample, 1.0))
     for items in (8, 512):
         yield shown(against_jax(items, strains, size.repeats))
@@ -170,8 +172,8 @@ def against_jax(items: int, strains: Tensor, repeats: int) -> Row:
     peer, compile_seconds = jax_j2(cell, paths, weights)
     for mine, its in zip(ours(), peer(), strict=True):
         torch.testing.assert_close(mine, torch.tensor(its), rtol=1e-9, atol=1e-9)
-    print(f"  ({items} items: jax compiles in {compile_seconds:.2f} s)")
-    return Row(f"jax_{items}", fastest(10 * repeats, ours), fastest(10 * repeats, peer), 2.0, "s")
+    seconds = fastest(10 * repeats, ours), fastest(10 * repeats, peer)
+    return Row(f"jax_{items}", *seconds, goal=2.0, unit="s", compile=compile_seconds)
 
 
 def main() -> None:
