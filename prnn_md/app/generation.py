@@ -44,7 +44,7 @@ class Generation:
         self.sampler = sample_labeler(system)
         self.follower = StressLabeler(system, dynamics.in_units(system.units), self.place)
         self._check_rates()
-        self.stress_scale = self._scale_of(recipe["scale_of"])
+        self.scale_of = self._other(recipe["scale_of"])
         self.strain, self.times, self.family, self.split = strain_paths(recipe)
         kinds = {use: "test" if use == "test" else "train" for use in set(self.split)}  # test samples are others
         samples = {
@@ -128,20 +128,22 @@ class Generation:
             needs = "needs strain rates, such as" if dynamics.rate_dependent else "knows no time: leave out"
             raise ValueError(f"reference.dynamics={type(dynamics).__name__} {needs} dataset.rates=[0.001,0.01].")
 
-    def _scale_of(self, name: str | None) -> Tensor | None:
-        """Stress scale (6,) of another dataset, None where there is no name; its stresses must be in the same units."""
+    def _other(self, name: str | None) -> DatasetFile | None:
+        """The dataset whose stress scale is taken, None where there is no name; it must be in the same units."""
         if name is None:
             return None
-        other = DatasetFile(name)
+        try:
+            other = DatasetFile(name)
+        except DatasetError as error:
+            raise ValueError(f"dataset.scale_of={name}: {error}") from error
         if other.about["units"] != self.stress_units:
-            units = f"stresses of {other.path} are in {other.about['units']}"
-            raise ValueError(f"dataset.scale_of={name}: {units}, those of this dataset in {self.stress_units}.")
-        scale: Tensor = other.about["stress_scale"]
-        return scale
+            units = f"its stresses are in {other.about['units']}, those of this dataset in {self.stress_units}"
+            raise ValueError(f"dataset.scale_of={name}: {units}. Choose one in {self.stress_units}, or null.")
+        return other
 
     @property
     def stress_units(self) -> str:
-        """In which the stresses are."""
+        """Name of the unit of stress."""
         return LJ.stress if self.follower.system.units is LJ else MPA.stress
 
     def _dataset(self) -> StressStrainData:
@@ -162,6 +164,8 @@ class Generation:
             "samples": [query.id for query in self.samples],
             "labels": about,
         }
+        if self.scale_of:
+            provenance["scale_of"] = {"name": self.config["dataset"]["scale_of"], "checksum": self.scale_of.checksum}
         data = averaged(
             self.config["dataset"]["name"],
             self.strain,
@@ -171,10 +175,10 @@ class Generation:
             self.split,
             self.stress_units,
             ids,
-            ("tau" if self.stress_units == LJ.stress else "fs") if self.follower.dynamics.rate_dependent else "",
+            ("tau" if self.follower.system.units is LJ else "fs") if self.follower.dynamics.rate_dependent else "",
             provenance,
         )
-        return data if self.stress_scale is None else replace(data, stress_scale=self.stress_scale)
+        return replace(data, stress_scale=self.scale_of.about["stress_scale"]) if self.scale_of else data
 
 
 def _drawn(samples: Sequence[Query], strain: Tensor, replicas: int) -> list[Query]:

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, Node, OmegaConf
 from prnn_md.app.checking import ConfigError, alternatives, check_fields
 from prnn_md.app.composition import KEYS, Config, composed, config_dir, groups, resolve
 from prnn_md.app.fields import shown
-from prnn_md.app.schema import MEETING_KEYS, MODEL_KEYS, TrainConfig
+from prnn_md.app.schema import MODEL_KEYS, SAMPLING_KEYS, TrainConfig
 
 
 def checked_config(words: Sequence[str]) -> Config:
@@ -77,9 +77,10 @@ def comparisons(main: Config) -> dict[str, Config]:
 
     An entry of `compare` is a model option, and overrides for it in the same text. It shares everything with
     the main configuration but the model, its parts and its training, and how it meets the training paths if that is
-    said; ConfigError for an override of the rest.
+    said; ConfigError for an override of the rest. A label that another model has gets the overrides behind it.
     """
     found: dict[str, Config] = {}
+    labels = {main["label"]}
     shared = [f"seed={main['seed']}"]
     shared += [f"{key}.{name}={shown(value)}" for key in ("seeds", "hardware") for name, value in main[key].items()]
     for entry in main["compare"]:
@@ -90,10 +91,13 @@ def comparisons(main: Config) -> dict[str, Config]:
         except ConfigError as error:
             raise ConfigError(f"compare: '{entry}': {error}") from None
         mixed = {key: (own if key in MODEL_KEYS else main).get(key) for key in own | main} | {"compare": []}
-        met = {word.split("=")[0].split(".")[1] for word in words if word.split("=")[0] in MEETING_KEYS}
-        mixed["dataset"] = main["dataset"] | {name: own["dataset"][name] for name in met}
+        sampling = [_key(word).split(".")[1] for word in words if _key(word) in SAMPLING_KEYS]
+        mixed["dataset"] = main["dataset"] | {name: own["dataset"][name] for name in sampling}
         repeated = sum(known.split("-")[0] == option for known in found)
         folder = f"{option}-{repeated + 1}" if repeated else option
+        if own["label"] in labels:
+            mixed["label"] = ", ".join([own["label"], *(words or [folder])])
+        labels.add(mixed["label"])
         if "md" not in own:
             mixed["tests"] = {name: test for name, test in main["tests"].items() if not test.get("changes")}
         found[folder] = {name: mixed[name] for name in KEYS if mixed.get(name) is not None}
@@ -165,12 +169,17 @@ def _first_key(word: str) -> str:
     return re.split(r"[./=]", word.lstrip("+~"))[0]
 
 
+def _key(word: str) -> str:
+    """The whole key of a word, such as dataset.symmetry of ++dataset.symmetry=isotropic."""
+    return word.lstrip("+~").split("=")[0]
+
+
 def _check_own(words: Sequence[str]) -> None:
     """Raises ConfigError for an override of something that belongs to the whole run, not to one model of it."""
     for word in words:
         key = _first_key(word)
-        if key == "hydra" or (key in KEYS and key not in MODEL_KEYS and word.split("=")[0] not in MEETING_KEYS):
-            own = ", ".join([*MODEL_KEYS, *MEETING_KEYS])
+        if key == "hydra" or (key in KEYS and key not in MODEL_KEYS and _key(word) not in SAMPLING_KEYS):
+            own = ", ".join([*MODEL_KEYS, *SAMPLING_KEYS])
             raise ConfigError(f"{word}: all models of a run share its {key}. A compared model has its own {own}.")
 
 

@@ -185,7 +185,8 @@ class TrainConfig:
     seed: int = key("the seed from which all others are derived", low=0)
     seeds: Seeds = key("seeds of single parts")
     compare: list[str] = key(
-        "models to train on the same data for the closing table, e.g. ['gru','lstm model.hidden=32']"
+        "models to train on the same data for the closing table, e.g. ['gru','lstm model.hidden=32']; each may have "
+        "its own dataset.batch_size and dataset.symmetry"
     )
     ckpt: str | None = key("run folder or checkpoint whose weights training starts from; null: none", None)
     model: Model = key("what is trained")
@@ -208,5 +209,5 @@ class TrainConfig:
 MODEL_KEYS = ("label", "ckpt", "model", "md", "encoder", "decoder", "dynamics", "training", "optimizer", "scheduler")
 """What belongs to one model; the rest is shared with the models that it is compared with."""
 
-MEETING_KEYS = ("dataset.batch_size", "dataset.symmetry")
+SAMPLING_KEYS = ("dataset.batch_size", "dataset.symmetry")
 """How a model meets its training paths, which a compared model may do in its own way."""

@@ -39,7 +39,7 @@ class Recipe:
     max_trace: float = key("largest |tr E|", low=0)
     isochoric: bool = key("whether paths keep the volume")
     rates: list[float] = key("strain rates (per tau or fs), which paths take in turns; []: times from 0 to 1", above=0)
-    scale_of: str | None = key("dataset whose stress scale this one has; null: its own, of paths to train on", None)
+    scale_of: str | None = key("dataset whose stress scale this one has; null: its own, of paths to train on")
     seed: int = key("seed of paths and samples", low=0)
 
 

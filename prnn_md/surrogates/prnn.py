@@ -46,7 +46,8 @@ class PRNN(Cell):
     but do their work.
 
     Raises ValueError without cells, for a name that cannot be used, for cells that disagree in units or stress measure,
-    and for a `cell_share` below one where answers are remembered, which cost nothing; TypeError for what is no cell.
+    for an encoder or a decoder of another number of cells, and for a `cell_share` below one where answers are
+    remembered, which cost nothing; TypeError for what is no cell.
 
     Source: M. A. Maia et al., Comput. Methods Appl. Mech. Engrg. 407 (2023) 115934.
     """
@@ -72,6 +73,7 @@ class PRNN(Cell):
         generator = torch.Generator().manual_seed(seed)
         self.encoder = encoder(cells=sum(self.counts), generator=generator)
         self.decoder = decoder(counts=self.counts, generator=generator)
+        _check_numbers(self.encoder, self.decoder, sum(self.counts))
         self.md = nn.ModuleDict(md)
         if self.remembers and not self.sampler.asks_all:
             raise ValueError(
@@ -253,6 +255,16 @@ def _check(md: Mapping[str, Cell]) -> None:
         if any(value != values[next(iter(values))] for value in values.values()):
             listed = ", ".join(f"{name}: {value}" for name, value in values.items())
             raise ValueError(f"All embedded cells must share their {what}, got {listed}.")
+
+
+@torch.no_grad()
+def _check_numbers(encoder: Encoder, decoder: Decoder, cells: int) -> None:
+    for part, number in ((encoder, len(encoder.matrices())), (decoder, len(decoder.weights()))):
+        if number != cells:
+            raise ValueError(
+                f"{type(part).__name__} is for {number} cells, but md has {cells}: make it for the number that a PRNN "
+                "calls it with."
+            )
 
 
 def _learns(module: nn.Module) -> bool:

@@ -12,7 +12,7 @@ import torch
 from prnn_md.app import generate, generation
 from prnn_md.app.generate_config import generate_config
 from prnn_md.app.generation import Generation, strain_paths
-from prnn_md.data.dataset import StressStrainData, read_dataset
+from prnn_md.data.dataset import StressStrainData, checksum, read_dataset
 from prnn_md.labels.store import LabelStore
 from prnn_md.md.polymer import FORCE_FIELD
 
@@ -200,7 +200,9 @@ def test_a_dataset_may_have_the_stress_scale_of_another_one(made: Interrupted, t
     file = tmp_path / "scaled.h5"
     assert generate.main([*words(made.file.parent), "dataset.scale_of=polymer", f"output={file}"]) == 0
     own, scaled = read_dataset(made.file), read_dataset(file)
-    assert torch.equal(scaled.stress_scale, read_dataset("polymer").stress_scale)
+    polymer = read_dataset("polymer")
+    assert torch.equal(scaled.stress_scale, polymer.stress_scale)
+    assert scaled.provenance["scale_of"] == {"name": "polymer", "checksum": checksum(polymer)}
     assert torch.equal(scaled.stress, own.stress)
     assert not torch.equal(scaled.stress_scale, own.stress_scale)
 
@@ -239,8 +241,8 @@ def test_wrong_words_are_named(wrong: str, message: str, tmp_path: Path, capsys:
         ("dataset.rates=[0.1]", r"Athermal knows no time: leave out dataset.rates"),
         ("reference=polymer_rate", r"Thermal needs strain rates, such as dataset.rates=\[0.001,0.01\]"),
         ("dataset.families=[]", "name at least one of proportional_unloading"),
-        ("dataset.scale_of=argon", "stresses of .*argon.h5 are in MPa, those of this dataset in epsilon"),
-        ("dataset.scale_of=nowhere", "nowhere"),
+        ("dataset.scale_of=argon", "dataset.scale_of=argon: its stresses are in MPa, those of this dataset in epsilon"),
+        ("dataset.scale_of=nowhere", r"dataset.scale_of=nowhere: (.|\n)*polymer"),
         ("dataset.families=[canonical,canonical]", "paths 0 and 5 are the same. Leave out a family"),
     ],
 )

@@ -66,6 +66,12 @@ def test_a_compared_model_may_meet_the_training_paths_in_its_own_way() -> None:
     assert others["lstm"]["dataset"] == main["dataset"]
 
 
+def test_models_that_would_share_a_label_are_told_apart() -> None:
+    main = checked_config(["model=gru", r"compare=['gru dataset.symmetry\=isotropic',gru,lstm,prnn]"])
+    labels = [main["label"], *(other["label"] for other in comparisons(main).values())]
+    assert labels == ["GRU", "GRU, dataset.symmetry=isotropic", "GRU, gru-2", "LSTM", "PRNN"]
+
+
 def test_a_compared_model_that_does_not_exist_is_named() -> None:
     with pytest.raises(ConfigError, match=r"compare: 'gruu x=1': (.|\n)*Did you mean gru\?"):
         comparisons(checked_config(["compare=['gruu x=1']"]))

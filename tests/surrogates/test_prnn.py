@@ -76,6 +76,19 @@ def test_start_is_the_mean_of_the_cells():
     assert state.batch_shape == (4,) and state.hard.batch_shape == (4, 3)
 
 
+def test_an_encoder_or_decoder_of_another_number_of_cells_is_refused():
+    def of_three(cells, generator):
+        return FreeEncoder(3, generator)
+
+    def of_both(counts, generator):
+        return HillMandelDecoder((1, 1), generator)
+
+    with pytest.raises(ValueError, match="FreeEncoder is for 3 cells, but md has 4"):
+        PRNN(of_three, HillMandelDecoder, {"metal": J2(count=4)}, seed=0)
+    with pytest.raises(ValueError, match="HillMandelDecoder is for 2 cells, but md has 4"):
+        PRNN(FreeEncoder, of_both, {"metal": J2(count=4)}, seed=0)
+
+
 @pytest.mark.parametrize("decoder", [SoftplusDecoder, HillMandelDecoder])
 def test_equal_plastic_cells_answer_as_one(decoder):
     strains, times = paths(3, 20), torch.linspace(0, 1, 20, dtype=torch.float64)
