@@ -109,11 +109,10 @@ def export(run: Path, out: Path) -> float:
 
 
 def _check_exportable(cell: "Cell") -> None:
-    from prnn_md.materials import GlassyPolymer
     from prnn_md.md.md_cell import MDCell
 
     for part in cell.modules():
-        if isinstance(part, MDCell | GlassyPolymer):
+        if isinstance(part, MDCell):
             raise ValueError(
                 f"A model with {type(part).__name__} inside cannot be exported, because how many steps that takes "
                 "depends on the strain: use `prnn-md predict`, or the package itself."

@@ -17,6 +17,7 @@ from prnn_md.materials.constants import (
     no_failures,
 )
 from prnn_md.materials.glassy_polymer_rollout import roll_out
+from prnn_md.materials.glassy_polymer_solver import solved_flow
 from prnn_md.materials.kernels.glassy_polymer_flow import FASTEST, find_flow
 from prnn_md.materials.viscoelastic import relaxed_mean
 from prnn_md.mechanics import biot_from_cauchy, from_mandel, stretch_of, to_mandel, trace, unit_system
@@ -175,8 +176,11 @@ class GlassyPolymer(Cell):
         return unimodular.unsqueeze(-1) * elastic, log_fluidity + change
 
     def _solved(self, trial: Tensor, at_rest: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
-        """What `_flow` gives, without gradients, by compiled loops on the CPU."""
+        """What `_flow` gives, without gradients, by compiled loops on the CPU, which exported programs do not have."""
         values, axes = torch.linalg.eigh(from_mandel(trial))
+        if torch.compiler.is_exporting():
+            y, principal = solved_flow(self.shear_moduli, self.characteristic_stress, values, axes, at_rest, rate)
+            return to_mandel(axes @ (principal.unsqueeze(-1) * axes.mT)), y
         items, principal, y = at_rest.numel(), torch.empty_like(values), torch.empty_like(at_rest)
         modes = values.shape[-2]
         flat = [

@@ -42,6 +42,7 @@ def test_a_finished_run_is_exported_and_used_by_the_example(
         ["md=elastic"],
         ["md=viscoelastic", "encoder=low_rank"],
         ["md=fibre", "dataset.path=mine.h5"],
+        ["md=composite", "dataset.path=mine.h5"],
         ["md=j2", "md.j2.saturation_stress=2.0", "md.j2.saturation_rate=30.0", "encoder=multilayer"],
         ["model=gru", "model.layers=2"],
         ["model=lstm"],

@@ -253,3 +253,15 @@ def test_a_crushed_item_fails_and_leaves_the_others_alone() -> None:
 def test_impossible_constants_are_refused(wrong: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GlassyPolymer(**{**MODEL, **wrong})
+
+
+@pytest.mark.parametrize("case", ["model", "peek"])
+def test_exported_programs_find_the_same_flow(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = GlassyPolymer(**(MODEL if case == "model" else PEEK))
+    generator = torch.Generator().manual_seed(3)
+    steps = 0.02 * torch.randn(6, 20, 6, generator=generator, dtype=torch.float64)
+    strains, times = steps.cumsum(1) - steps[:, :1], torch.linspace(0.0, 2.0, 20, dtype=torch.float64)
+    expected, _ = Cell.rollout(cell, strains, times)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    stresses, _ = Cell.rollout(cell, strains, times)
+    torch.testing.assert_close(stresses, expected, rtol=1e-9, atol=1e-9 * float(expected.abs().max()))
