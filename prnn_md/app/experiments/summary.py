@@ -97,6 +97,8 @@ def _entry(group: Group) -> dict[str, Any]:
         "runs": len(group.lines),
         "seeds": [line["seed"] for line in group.lines],
         "n_train": group.n_train,
+        "n_valid": group.lines[0]["n_valid"],
+        "n_test": group.lines[0]["n_test"],
         "trainable_parameters": group.lines[0]["trainable_parameters"],
         "training_s": statistics.mean(line["wall_s"]["training"] for line in group.lines),
         "finite": {name: len(group.samples(name)) for name in names},
