@@ -165,9 +165,9 @@ def against_jax(items: int, strains: Tensor, repeats: int) -> Row:
     times = torch.arange(float(paths.shape[1]), dtype=torch.float64)
 
     def ours() -> tuple[Tensor, Tensor]:
-        x = paths.clone().requires_grad_()
-        value = (cell.rollout(x, times)[0] * weights).sum()
-        return value.detach(), torch.autograd.grad(value, x)[0]
+        x = paths.detach().requires_grad_()
+        stresses = cell.rollout(x, times)[0]
+        return stresses.detach(), torch.autograd.grad(stresses, x, weights)[0]
 
     peer, compile_seconds = jax_j2(cell, paths, weights)
     for mine, its in zip(ours(), peer(), strict=True):

@@ -46,9 +46,10 @@ def label_seconds(sample: Samples, strains: Tensor, increments: int) -> float:
 
 
 def jax_j2(cell: J2, strains: Tensor, weights: Tensor) -> tuple[Callable[[], tuple[Any, Any]], float]:
-    """J2 with linear hardening as a compiled scan: sum of weighted stresses and its gradient by strains (items, T, 6).
+    """J2 with linear hardening as a compiled scan along strains (items, T, 6).
 
-    Returns what works them out as arrays, and the seconds that compiling took.
+    Returns what works out stresses and the gradient of their weighted sum by the strains, both of that shape, and the
+    seconds that compiling took.
     """
     import jax
     import jax.numpy as jnp
@@ -69,18 +70,21 @@ def jax_j2(cell: J2, strains: Tensor, weights: Tensor) -> tuple[Callable[[], tup
         flow = 1.5**0.5 * (increment / norm)[:, None] * deviatoric
         return (plastic + flow, amount + increment), trial - 2 * shear * flow
 
-    def value(path: Any) -> Any:
+    def roll_out(path: Any) -> Any:
         start = (jnp.zeros((path.shape[1], 6)), jnp.zeros(path.shape[1]))
-        _, stresses = jax.lax.scan(step, start, path)
-        return (stresses * jnp.asarray(weights.numpy().swapaxes(0, 1))).sum()
+        return jax.lax.scan(step, start, path)[1]
 
-    path = jnp.asarray(strains.numpy().swapaxes(0, 1))
+    def there_and_back(path: Any, weights: Any) -> tuple[Any, Any]:
+        stresses, pull_back = jax.vjp(roll_out, path)
+        return stresses, pull_back(weights)[0]
+
+    arguments = [jnp.asarray(tensor.numpy().swapaxes(0, 1)) for tensor in (strains, weights)]
     began = time.perf_counter()
-    compiled = jax.jit(jax.value_and_grad(value)).lower(path).compile()
+    compiled = jax.jit(there_and_back).lower(*arguments).compile()
     seconds = time.perf_counter() - began
 
     def work() -> tuple[Any, Any]:
-        result, gradient = compiled(path)
-        return np.asarray(result), np.asarray(gradient).swapaxes(0, 1)
+        stresses, gradient = compiled(*arguments)
+        return np.asarray(stresses).swapaxes(0, 1), np.asarray(gradient).swapaxes(0, 1)
 
     return work, seconds
