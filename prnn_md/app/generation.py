@@ -164,7 +164,7 @@ class Generation:
             "samples": [query.id for query in self.samples],
             "labels": about,
         }
-        if self.scale_of:
+        if self.scale_of is not None:
             provenance["scale_of"] = {"name": self.config["dataset"]["scale_of"], "checksum": self.scale_of.checksum}
         data = averaged(
             self.config["dataset"]["name"],
@@ -178,7 +178,7 @@ class Generation:
             ("tau" if self.follower.system.units is LJ else "fs") if self.follower.dynamics.rate_dependent else "",
             provenance,
         )
-        return replace(data, stress_scale=self.scale_of.about["stress_scale"]) if self.scale_of else data
+        return data if self.scale_of is None else replace(data, stress_scale=self.scale_of.about["stress_scale"])
 
 
 def _drawn(samples: Sequence[Query], strain: Tensor, replicas: int) -> list[Query]:

@@ -96,7 +96,9 @@ def comparisons(main: Config) -> dict[str, Config]:
         repeated = sum(known.split("-")[0] == option for known in found)
         folder = f"{option}-{repeated + 1}" if repeated else option
         if own["label"] in labels:
-            mixed["label"] = ", ".join([own["label"], *(words or [folder])])
+            mixed["label"] = ", ".join([own["label"], *(word for word in words if _key(word) != "label")])
+        if mixed["label"] in labels:
+            mixed["label"] = f"{own['label']}, {folder}"
         labels.add(mixed["label"])
         if "md" not in own:
             mixed["tests"] = {name: test for name, test in main["tests"].items() if not test.get("changes")}

@@ -80,7 +80,8 @@ class StagedFitting(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on in a stage; Lightning restores callbacks before it makes the optimiser."""
-        self.stage, self.waited, self.to_beat = (state_dict[name] for name in ("stage", "waited", "to_beat"))
+        self.stage, self.waited = state_dict["stage"], state_dict["waited"]
+        self.to_beat = state_dict.get("to_beat", inf)
         self._open()
 
     @property

@@ -67,9 +67,10 @@ def test_a_compared_model_may_meet_the_training_paths_in_its_own_way() -> None:
 
 
 def test_models_that_would_share_a_label_are_told_apart() -> None:
-    main = checked_config(["model=gru", r"compare=['gru dataset.symmetry\=isotropic',gru,lstm,prnn]"])
+    entries = ["'gru model.hidden=32'", "'gru model.hidden=32'", "gru", "lstm", "'lstm label=GRU'"]
+    main = checked_config(["model=gru", rf"compare=[{','.join(entries)}]"])
     labels = [main["label"], *(other["label"] for other in comparisons(main).values())]
-    assert labels == ["GRU", "GRU, dataset.symmetry=isotropic", "GRU, gru-2", "LSTM", "PRNN"]
+    assert labels == ["GRU", "GRU, model.hidden=32", "GRU, gru-2", "GRU, gru-3", "LSTM", "GRU, lstm-2"]
 
 
 def test_a_compared_model_that_does_not_exist_is_named() -> None:

@@ -112,7 +112,7 @@ def follow(constants, strains, stresses, plastic, accumulated, failed, valid, ke
             if kept.shape[0] > 0:
                 for i in range(KEPT):
                     for k in range(LANES):
-                        kept[block, t, i, k] = rows[12 + i, k]
+                        kept[block, t, i, k] = rows[amount + i, k]
             for k in range(lanes):
                 for i in range(6):
                     stresses[first + k, t, i] = rows[i, k]
